@@ -1,0 +1,45 @@
+PYTHON ?= python3
+ARGS ?=
+
+# One environment per Python version, so that several can be tested side by side.
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+VENV := .venv/$(VERSION)
+TEST := $(VENV)/test
+LINT := $(VENV)/lint
+
+.DEFAULT_GOAL := help
+.PHONY: help test lint types demo check clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-8s%s\n", $$1, $$2}'
+
+test: $(TEST)/installed ## run every test (PYTHON=python3.9 picks the interpreter, ARGS='-k name' the tests)
+	$(TEST)/bin/python -m pytest $(ARGS)
+
+lint: $(LINT)/installed ## check style and formatting
+	$(LINT)/bin/ruff check
+	$(LINT)/bin/ruff format --check
+
+types: $(LINT)/installed ## check types
+	$(LINT)/bin/mypy
+
+demo: ## run the demo (needs nothing installed)
+	$(PYTHON) demo/run.py
+
+check: lint types test demo ## run all of the above
+
+clean: ## remove everything these targets create
+	rm -rf .venv .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# --clear and --no-deps keep an environment equal to its pins, whatever was there before;
+# pip check then catches a dependency that was never pinned.
+$(VENV)/%/installed: requirements/%.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null || \
+	  { echo "$(PYTHON): not a Python 3.9 or later; choose one with make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "$(PYTHON) cannot create environments; on Debian or Ubuntu: apt-get install python$(VERSION)-venv" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	$(@D)/bin/python -m pip check --disable-pip-version-check
+	@touch $@
