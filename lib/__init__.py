@@ -1,0 +1,1 @@
+"""workflow-state: the record of a Claude Code session's phase and files. The API is `state.py`."""

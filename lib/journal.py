@@ -1,0 +1,778 @@
+"""The hot path, whole: an event on stdin -> one record -> one append to its session's journal.
+
+A tool hook imports this file and nothing else of ours, and the user waits for it twice per tool
+call. So it is written a little unusually:
+
+- `posix` instead of `os`, which alone costs an eighth of the interpreter's start. Where somebody
+  has imported `os` already it costs nothing more, and is used.
+- `_json`'s scanner instead of `json`, which costs as much as the whole start because it brings
+  `re`. The scanner is the one inside `json.loads`; `parse` feeds it the same settings.
+- nothing is read but the event and a 32-byte key, nothing is locked, and nothing grows with the
+  journal: the record is one `write` on a descriptor in append mode.
+- the process leaves with `_exit`, which skips tearing the interpreter down.
+
+Files are opened relative to their directory's descriptor and never through a symlink, because a
+cloned repository may bring a `.claude/` of its own. docs/format.md describes what is written.
+"""
+
+import sys
+from _blake2 import blake2b
+from _json import encode_basestring_ascii, make_scanner
+from _signal import ITIMER_REAL, SIGALRM, setitimer, signal  # type: ignore[import-not-found]
+from time import gmtime, time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING or "os" in sys.modules:
+    import os
+else:
+    import posix as os
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
+VERSION = 1
+MANUAL = "manual"
+"""The session of events that name none, such as those piped into a script by hand."""
+
+STDIN_LIMIT = 64 << 20
+"""Bytes of an event that are parsed; the client's largest seen were 5 MB."""
+
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+GITIGNORE = b"*\n"
+README = (
+    b"Written by workflow-state's hooks: the phase, files and checkpoints of Claude Code sessions\n"
+    b"in this project. It is yours; delete this directory and they start afresh.\n"
+)
+
+
+class Unusable(Exception):
+    """The event or the place cannot be used; the text says what, where, and what to do."""
+
+
+# --- the event ---------------------------------------------------------------------------------
+
+
+class Event:
+    """One event, its few shared fields checked once: past this point they are what they seem.
+
+    name     the client's `hook_event_name`, or the script's own event when it is missing
+    session  the file stem of its journal
+    cwd      absolute, or "" when the event does not say
+    """
+
+    __slots__ = ("cwd", "fields", "name", "session")
+
+    def __init__(self, fields: "dict[str, Any]", default: str) -> None:
+        self.fields = fields
+        name = fields.get("hook_event_name")
+        self.name = name if type(name) is str and name.isalnum() and len(name) <= 64 else default
+        identifier = fields.get("session_id")
+        self.session = session_stem(identifier) if type(identifier) is str else MANUAL
+        cwd = fields.get("cwd")
+        self.cwd = cwd if type(cwd) is str and cwd[:1] == "/" and "\0" not in cwd else ""
+
+
+def _integer(digits: str) -> "int | None":
+    return int(digits) if len(digits) < 20 else None  # int() of a million digits takes minutes
+
+
+class _Scan:
+    """What the scanner of `json.loads` is given, but for numbers that no event needs."""
+
+    strict = True
+    object_hook = None
+    object_pairs_hook = None
+    parse_float = float
+    parse_int = staticmethod(_integer)
+    parse_constant = dict[str, None]().get  # NaN and the infinities become None: they are not JSON
+
+
+_SPACE = " \t\n\r"
+
+
+def parse(data: bytes) -> "dict[str, Any]":
+    """The JSON object in `data`. Raises Unusable for anything else."""
+    text = data.decode("utf-8", "replace")
+    start = 1 if text[:1] == "\ufeff" else 0
+    while text[start : start + 1] and text[start] in _SPACE:
+        start += 1
+    if start == len(text):
+        raise Unusable("stdin held no event; pipe one JSON object into this script")
+    try:
+        value, end = make_scanner(_Scan)(text, start)  # type: ignore[arg-type]
+    except RecursionError:
+        raise Unusable("the event nests too deeply to be read") from None
+    except Exception:  # noqa: BLE001
+        # SystemError is among them: before 3.12 the scanner raises it where json.loads, which has
+        # imported json.decoder, raises JSONDecodeError.
+        raise Unusable("stdin is not JSON; it must be one JSON object") from None
+    if text[end:].strip(_SPACE):
+        raise Unusable("stdin holds more than one JSON object")
+    if type(value) is not dict:
+        raise Unusable("stdin is JSON but not an object")
+    return value
+
+
+def read_stdin() -> bytes:
+    """All of stdin: a writer whose reader stops early gets EPIPE. Raises Unusable past a limit"""
+    chunks = []
+    size = 0
+    while True:
+        # Standard input is a socket under the client: descriptor 0 can be read, /dev/stdin not.
+        chunk = os.read(0, 1 << 16 if size < 1 << 16 else 1 << 20)
+        if not chunk:
+            break
+        size += len(chunk)
+        if size <= STDIN_LIMIT:
+            chunks.append(chunk)
+    if size > STDIN_LIMIT:
+        raise Unusable(f"the event has {size >> 20} MB; at most {STDIN_LIMIT >> 20} are read")
+    return b"".join(chunks)
+
+
+# --- the place ---------------------------------------------------------------------------------
+
+_LOWER = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
+_NAME = _LOWER | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+def is_name(name: str) -> bool:
+    """Whether `name` keeps to the rule for keys, checkpoints and session ids."""
+    return 0 < len(name) <= 128 and name[0] not in ".-" and _NAME.issuperset(name)
+
+
+def stem(name: str) -> str:
+    """The file name, less its suffix, for any text: itself where every file system can hold it.
+
+    Names with capitals get a digest, because two that differ only in case would share a file on
+    macOS; anything else is reduced to what is harmless, plus a digest of the whole. `~` is in no
+    name, so a stem never equals another name.
+    """
+    if is_name(name) and _LOWER.issuperset(name):
+        return name
+    digest = blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    if is_name(name):
+        return f"{name}~{digest}"
+    return (
+        "".join([letter for letter in name[:64].lower() if letter in _LOWER])[:24].lstrip(".-")
+        + f"~{digest}"
+    )
+
+
+def session_stem(identifier: str) -> str:
+    """The stem of a session's journal; short enough for `session-<stem>` to be a checkpoint."""
+    if not identifier:
+        return MANUAL
+    return stem(identifier if len(identifier) <= 100 else "~" + identifier)
+
+
+def environment(name: str) -> str:
+    """An environment variable, "" when unset. (`posix.environ` has bytes for keys.)"""
+    values: Any = getattr(os, "environb", None) or os.environ
+    value: bytes = values.get(name.encode(), b"")
+    return value.decode("utf-8", "surrogateescape")
+
+
+def _exists(path: str) -> bool:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return False
+    return True
+
+
+def _is_linked_worktree(repository: str) -> bool:
+    """Whether `.git` is the file of a linked worktree, which has work, and state, of its own."""
+    try:
+        descriptor = os.open(repository + "/.git", READ)
+    except OSError:
+        return False
+    try:
+        return b"/worktrees/" in os.read(descriptor, 4096)
+    except IsADirectoryError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def find_project(cwd: str = "") -> str:
+    """The directory whose `.claude/state` this is, absolute, without a slash at its end.
+
+    From CLAUDE_PROJECT_DIR, else `cwd`, else the current directory: the nearest ancestor-or-self
+    with a `.claude/state`, else the nearest with a `.git`, else itself; never above the home
+    directory. The search for a state also ends at a linked worktree, and the home directory's own
+    state is not taken for that of a repository below it.
+    """
+    start = environment("CLAUDE_PROJECT_DIR")
+    if start[:1] not in ("", "/"):
+        raise Unusable(f"CLAUDE_PROJECT_DIR is {start!r}, which is not an absolute path")
+    here = start = (start or cwd or os.getcwd()).rstrip("/")
+    home = environment("HOME").rstrip("/")
+    repository = ""
+    while here:
+        if _exists(here + "/.claude/state") and not (here == home and repository):
+            return here
+        if not repository and _exists(here + "/.git"):
+            repository = here
+            if _is_linked_worktree(here):
+                break
+        if here == home:
+            break
+        here = here[: here.rfind("/")]
+    return repository or start
+
+
+def find_state(project: str) -> str:
+    """The path of the project's state directory: WORKFLOW_STATE_DIR, or `.claude/state` in it."""
+    override = environment("WORKFLOW_STATE_DIR")
+    if override:
+        return override if override[0] == "/" else f"{project}/{override}"
+    if not project:
+        raise Unusable("/ is no project: work in a directory of its own, or set WORKFLOW_STATE_DIR")
+    return project + "/.claude/state"
+
+
+def make_directories(path: str, mode: int) -> None:
+    """Make `path` and its missing parents with `mode`."""
+    try:
+        os.mkdir(path, mode)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        make_directories(path[: path.rstrip("/").rfind("/")] or "/", mode)
+        try:
+            os.mkdir(path, mode)
+        except FileExistsError:
+            return
+
+
+def descend(parent: int, name: str, mode: int = 0) -> int:
+    """Open the directory `name` in `parent`, never through a symlink; closes `parent`.
+
+    With a `mode` it is made when missing. Raises OSError.
+    """
+    try:
+        try:
+            return os.open(name, DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+        except FileNotFoundError:
+            if not mode:
+                raise
+        try:
+            os.mkdir(name, mode, dir_fd=parent)
+        except FileExistsError:
+            pass
+        return os.open(name, DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    finally:
+        os.close(parent)
+
+
+def open_state(directory: str, create: bool = False) -> int:
+    """A descriptor of the state directory. Raises OSError; FileNotFoundError where there is none.
+
+    Of `<project>/.claude/state` the project may be reached through symlinks, the rest not: it
+    could have come with the repository.
+    """
+    if directory.endswith("/.claude/state") and not environment("WORKFLOW_STATE_DIR"):
+        try:
+            descriptor = os.open(directory[:-14] or "/", DIRECTORY)
+        except FileNotFoundError:
+            if create:
+                raise Unusable(f"the project directory {directory[:-14]} does not exist") from None
+            raise
+        descriptor = descend(descriptor, ".claude", 0o777 if create else 0)
+        return descend(descriptor, "state", 0o700 if create else 0)
+    if create:
+        make_directories(directory, 0o700)
+    return os.open(directory, DIRECTORY)
+
+
+def furnish(state: int) -> None:
+    """Put `.gitignore` and `README` into a state directory that lacks them."""
+    for name, text in ((".gitignore", GITIGNORE), ("README", README)):
+        try:
+            descriptor = os.open(name, CREATE, 0o600, dir_fd=state)
+        except FileExistsError:
+            continue
+        try:
+            os.write(descriptor, text)
+        finally:
+            os.close(descriptor)
+
+
+def open_sessions(directory: str) -> int:
+    """A descriptor of the directory of journals, made with all that belongs to it when missing."""
+    state = open_state(directory, create=True)
+    try:
+        sessions = os.open("sessions", DIRECTORY | os.O_NOFOLLOW, dir_fd=state)
+    except FileNotFoundError:
+        furnish(state)
+        return descend(state, "sessions", 0o700)
+    os.close(state)
+    return sessions
+
+
+# --- the key and the check ---------------------------------------------------------------------
+
+
+def key_path() -> str:
+    """Where the user's key lies: outside every repository. "" where the user has no home."""
+    base = environment("XDG_STATE_HOME")
+    if base[:1] != "/":
+        home = environment("HOME")
+        base = home + "/.local/state" if home[:1] == "/" else ""
+    return base and base + "/workflow-state/key"
+
+
+def read_key() -> bytes:
+    """The user's key, made at first use: 32 bytes, or b"" where none can be had.
+
+    WORKFLOW_STATE_KEY stands in for the file. A key that others could read is not used.
+    """
+    given = environment("WORKFLOW_STATE_KEY")
+    if given:
+        return blake2b(given.encode("utf-8", "surrogateescape"), digest_size=32).digest()
+    path = key_path()
+    if not path:
+        return b""
+    try:
+        try:
+            descriptor = os.open(path, READ)
+        except FileNotFoundError:
+            _make_key(path)
+            descriptor = os.open(path, READ)
+        try:
+            status = os.fstat(descriptor)
+            key = os.read(descriptor, 33)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return b""
+    private = status.st_mode & 0o170077 == 0o100000 and status.st_uid == os.geteuid()
+    return key if private and len(key) == 32 else b""
+
+
+def _make_key(path: str) -> None:
+    """Make the key appear whole: of two hooks that make it at once, both read the first one's."""
+    make_directories(path[: path.rfind("/")], 0o700)
+    temporary = f"{path}.{os.urandom(8).hex()}"
+    descriptor = os.open(temporary, CREATE, 0o600)
+    try:
+        try:
+            os.write(descriptor, os.urandom(32))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            pass
+    finally:
+        os.unlink(temporary)
+
+
+def check(scope: str, body: bytes, key: bytes) -> str:
+    """The check value of `body`: 8 hex digits that tell damage, then 16 that tell whose it is.
+
+    `scope` (a session's stem, a checkpoint's name) is digested with it, so that a record copied
+    elsewhere is not taken for one written there. Without a key only the first part is there.
+    """
+    body = scope.encode() + b"\n" + body
+    plain = blake2b(body, digest_size=4).hexdigest()
+    return f"{plain}.{blake2b(body, digest_size=8, key=key).hexdigest()}" if key else plain
+
+
+# --- the record --------------------------------------------------------------------------------
+
+
+def now() -> str:
+    """The time in UTC as RFC 3339 with milliseconds: 2026-11-23T14:31:05.123Z."""
+    seconds = time()
+    year, month, day, hour, minute, second = gmtime(seconds)[:6]
+    return (
+        f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}"
+        f".{int(seconds * 1000) % 1000:03d}Z"
+    )
+
+
+def encode(value: "Any") -> str:
+    """A record's value as ASCII JSON: str, bool, int, None, list and dict."""
+    if type(value) is str:
+        return encode_basestring_ascii(value)
+    if type(value) is dict:
+        members = [
+            f"{encode_basestring_ascii(name)}:{encode(member)}" for name, member in value.items()
+        ]
+        return "{" + ",".join(members) + "}"
+    if type(value) is list:
+        return "[" + ",".join([encode(item) for item in value]) + "]"
+    if value is None:
+        return "null"
+    if type(value) is bool:
+        return "true" if value else "false"
+    return str(value)
+
+
+def seal(session: str, facts: "dict[str, Any]", key: bytes) -> bytes:
+    """One record, framed: a line of its own whatever a killed writer left before it."""
+    body = encode(facts)[:-1].encode()
+    return b'\n%b,"check":"%b"}\n' % (body, check(session, body, key).encode())
+
+
+def append(sessions: int, session: str, records: bytes) -> None:
+    """Append to a session's journal with one write. Raises OSError and Unusable."""
+    descriptor = os.open(session + ".jsonl", APPEND, 0o600, dir_fd=sessions)
+    try:
+        status = os.fstat(descriptor)
+        if status.st_mode & 0o170000 != 0o100000 or status.st_nlink != 1:
+            raise Unusable(f"sessions/{session}.jsonl is not a plain file of one name; remove it")
+        if status.st_uid != os.geteuid():
+            raise Unusable(f"sessions/{session}.jsonl belongs to another user ({status.st_uid})")
+        written = os.write(descriptor, records)
+        if written != len(records):
+            raise Unusable(f"only {written} of {len(records)} bytes could be written: disk full?")
+        if environment("WORKFLOW_STATE_FSYNC") == "always":
+            os.fsync(descriptor)
+            if not status.st_size:
+                os.fsync(sessions)
+    finally:
+        os.close(descriptor)
+
+
+def write(directory: str, session: str, *records: "dict[str, Any]") -> None:
+    """Append records, each a dict of facts with its event first, to a session's journal."""
+    key = read_key()
+    at = now()
+    sealed = [seal(session, {"v": VERSION, "at": at, **facts}, key) for facts in records]
+    sessions = open_sessions(directory)
+    try:
+        append(sessions, session, b"".join(sealed))
+    finally:
+        os.close(sessions)
+
+
+# --- what is kept of an event ------------------------------------------------------------------
+
+_SHORT = (
+    ("tool_name", "tool"),
+    ("tool_use_id", "call"),
+    ("agent_id", "agent"),
+    ("agent_type", "agent_type"),
+    ("permission_mode", "mode"),
+    ("source", "source"),
+    ("trigger", "trigger"),
+    ("reason", "reason"),
+)
+_PATHS = ("file_path", "notebook_path", "path")
+_PATH_BYTES = 1500
+_LIST_BYTES = 2500
+
+
+def clip(text: str, limit: int) -> str:
+    """The longest head of `text` whose JSON takes at most about `limit` bytes."""
+    while len(text) > limit // 12:
+        size = len(encode_basestring_ascii(text))
+        if size <= limit:
+            break
+        text = text[: max(1, len(text) * limit // size - 1)]
+    return text
+
+
+_SECRET_SIGNS = (
+    "key token secret passw passphrase pwd auth bearer credential cookie private -----begin :// "
+    "sk- sk_ rk_ ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- xox akia asia aroa aida aiza ya29 eyj "
+    "npm_ pypi- hf_ sg. shp lin_api dop_v1 curl wget mysql mariadb mongo sshpass login redis-cli "
+    "sig="
+).split()
+
+
+def masked(text: str, limit: int) -> str:
+    """The head of `text`, its secrets masked, in at most about `limit` bytes of JSON.
+
+    The patterns need `re`, which nearly doubles a hook's time: they are loaded only for a text
+    with a sign of a secret in it.
+    """
+    window = text[:8192]
+    if len(text) > 8192:
+        window = window[
+            : max(window.rfind(" "), window.rfind("\n"), 0)
+        ]  # no half secret at its end
+    lowered = window.lower()
+    for sign in _SECRET_SIGNS:
+        if sign in lowered:
+            from .masking import mask
+
+            window = mask(window)
+            break
+    return clip(window, limit)
+
+
+_TOKEN_SIGNS = "AKIA ASIA ghp_ gho_ ghs_ github_pat_ glpat- sk- xox eyJ npm_ AIza".split()
+
+
+def locate(path: str, project: str, base: str) -> str:
+    """`path` as it is kept: relative to the project with "/", absolute outside it.
+
+    A path too long for a record keeps its head and a digest of the whole.
+    """
+    if path[:1] != "/":
+        path = f"{base}/{path}"
+    crooked = "//" in path or "/./" in path or "/../" in path or path.endswith(("/", "/.", "/.."))
+    if crooked or not path.startswith(project + "/"):
+        path = _resolve(path, project)
+    else:
+        path = path[len(project) + 1 :]
+    for sign in _TOKEN_SIGNS:
+        if sign in path:
+            from .masking import mask_tokens
+
+            path = mask_tokens(path)
+            break
+    short = clip(path, _PATH_BYTES)
+    if short == path:
+        return path
+    digest = blake2b(path.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return f"{clip(path, _PATH_BYTES - 20)}~{digest}"
+
+
+def _resolve(path: str, project: str) -> str:
+    """`locate` for a path that is crooked, or seems to be outside: /tmp may be /private/tmp."""
+    from os.path import basename, dirname, join, normpath, realpath
+
+    path = normpath(path)
+    for root, name in (
+        (project, path),
+        (realpath(project), join(realpath(dirname(path)), basename(path))),
+    ):
+        if name == root:
+            return "."
+        if name.startswith(root + "/"):
+            return name[len(root) + 1 :]
+    return path
+
+
+def without_heredocs(command: str) -> str:
+    """A shell command less the bodies of its here-documents: those are file contents."""
+    if "<<" not in command:
+        return command
+    kept = []
+    lines = iter(command.split("\n"))
+    for line in lines:
+        kept.append(line)
+        _, here, rest = line.replace("<<<", "").partition("<<")
+        word = rest.lstrip("- \t").split(None, 1)[:1]
+        delimiter = word[0].strip("'\"\\;)|&>") if word else ""
+        if here and delimiter:
+            for body in lines:
+                if body.strip() == delimiter:
+                    break
+    return "\n".join(kept)
+
+
+def _text(value: "Any") -> str:
+    return value if type(value) is str else ""
+
+
+def _object(value: "Any") -> "dict[str, Any]":
+    return value if type(value) is dict else {}
+
+
+def _call_facts(event: Event, project: str, base: str) -> "dict[str, Any]":
+    """What a tool call is about, from its input. Contents are never kept."""
+    facts: dict[str, Any] = {}
+    given = _object(event.fields.get("tool_input"))
+    for name in _PATHS:
+        path = _text(given.get(name))
+        if path:
+            facts["path"] = locate(path, project, base)
+            break
+    command = _text(given.get("command"))
+    if command:
+        facts["command"] = masked(without_heredocs(command), 1000)
+    for name in ("description", "url"):
+        text = _text(given.get(name))
+        if text:
+            facts[name] = masked(text, 300)
+    return facts
+
+
+def _result_facts(event: Event) -> "dict[str, Any]":
+    """How a call ended, from its response or its error."""
+    facts: dict[str, Any] = {}
+    response = _object(event.fields.get("tool_response"))
+    result = _text(response.get("type")) or _text(response.get("status"))
+    if result:
+        facts["result"] = clip(result, 64)
+    for name in ("staged", "interrupted"):
+        if response.get(name) is True:
+            facts[name] = True
+    if event.fields.get("is_interrupt") is True:
+        facts["interrupted"] = True
+    # The first line only: what follows it is the command's output, which may be a file's contents.
+    error = _text(event.fields.get("error")) or _text(response.get("error"))
+    if error:
+        facts["error"] = masked(error.lstrip().split("\n", 1)[0], 400)
+    if _text(response.get("backgroundTaskId")):
+        facts["background"] = True
+    if response.get("isAsync") is True and _text(response.get("agentId")):
+        facts["launched"] = clip(response["agentId"], 128)
+    return facts
+
+
+def _bash_changes(event: Event, project: str, base: str) -> "dict[str, list[str]]":
+    """The files a shell command created, changed and deleted, as far as the client reports them."""
+    response = _object(event.fields.get("tool_response"))
+    difference = _object(response.get("bashEditDiff"))
+    files = difference.get("files")
+    listed = [_object(file) for file in (files if type(files) is list else [])]
+    kinds = {
+        _text(file.get("filePath")): (
+            "created"
+            if file.get("created") is True
+            else "deleted"
+            if file.get("deleted") is True
+            else "changed"
+        )
+        for file in listed
+    }
+    names = difference.get("changedFiles")
+    changes: dict[str, list[str]] = {}
+    for path in dict.fromkeys([*(names if type(names) is list else []), *kinds]):
+        if type(path) is str and path:
+            changes.setdefault(kinds.get(path, "changed"), []).append(locate(path, project, base))
+    return changes
+
+
+def in_pieces(changes: "dict[str, list[str]]", extra: int = 1) -> "list[dict[str, list[str]]]":
+    """The same lists of paths in pieces that each fit a record with `extra` bytes a path."""
+    pieces: list[dict[str, list[str]]] = [{}]
+    room = _LIST_BYTES
+    for kind, paths in changes.items():
+        for path in paths:
+            size = len(encode_basestring_ascii(path)) + extra
+            if size > room and pieces[-1]:
+                pieces.append({})
+                room = _LIST_BYTES
+            room -= size
+            pieces[-1].setdefault(kind, []).append(path)
+    return pieces
+
+
+def _process_facts() -> "dict[str, Any]":
+    """Which process of the client this is: a number alone may be another's tomorrow."""
+    number = environment("CLAUDE_PID")
+    if not number.isdigit() or len(number) > 10:
+        return {}
+    facts: dict[str, Any] = {"pid": int(number), "host": clip(os.uname().nodename, 128)}
+    started = process_start(facts["pid"])
+    if started:
+        facts["started"] = started
+    return facts
+
+
+def process_start(pid: int) -> int:
+    """When a process started, in the kernel's ticks since it booted.
+
+    0 where /proc does not say, and for a process that has ended and waits for its parent.
+    """
+    try:
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fields = os.read(descriptor, 1024).rpartition(b")")[2].split()
+        finally:
+            os.close(descriptor)
+        # proc(5): state is the 3rd field, the first after the command's name; starttime the 22nd
+        return 0 if fields[0] == b"Z" else int(fields[19])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def facts_of(event: Event, project: str) -> "list[dict[str, Any]]":
+    """What is kept of an event, as records in the order they are written. Pure but for /proc."""
+    base = event.cwd or (os.getcwd() if not environment("CLAUDE_PROJECT_DIR") else project)
+    facts: dict[str, Any] = {"event": event.name}
+    for theirs, ours in _SHORT:
+        text = _text(event.fields.get(theirs))
+        if text:
+            facts[ours] = clip(text, 128)
+    if "tool" in facts:
+        facts.update(_call_facts(event, project, base))
+        if event.name == "PreToolUse":
+            return [facts]
+        facts.update(_result_facts(event))
+        first, *rest = in_pieces(_bash_changes(event, project, base))
+        facts.update(first)
+        more = {name: facts[name] for name in ("event", "tool", "call", "agent") if name in facts}
+        return [facts, *({**more, "more": True, **piece} for piece in rest)]
+    if event.name == "UserPromptSubmit":
+        prompt = _text(event.fields.get("prompt"))
+        if prompt.startswith("<task-notification>"):
+            facts["notification"] = True  # a background task ended: not a request of the user's
+        else:
+            facts["text"] = clip(masked(prompt, 8192)[:300], 2000)
+        facts.update(_process_facts())
+    elif event.name == "SessionStart":
+        client = environment("AI_AGENT")
+        if client:
+            facts["client"] = clip(client, 128)
+        facts.update(_process_facts())
+    elif event.name == "StopFailure":
+        facts["error"] = masked(_text(event.fields.get("error")), 400)
+    tasks = event.fields.get("background_tasks")
+    if type(tasks) is list and tasks:
+        facts["background_tasks"] = len(tasks)
+    return [facts]
+
+
+def record(event: Event, **facts: "Any") -> None:
+    """Append what is kept of an event to its session's journal, with further facts of ours."""
+    project = find_project(event.cwd)
+    first, *rest = facts_of(event, project)
+    write(find_state(project), event.session, {**first, **facts}, *rest)
+
+
+# --- the life of a hook's process --------------------------------------------------------------
+
+
+def _complain(name: str, error: BaseException) -> None:
+    if isinstance(error, Unusable):
+        reason = str(error)
+    elif isinstance(error, OSError):
+        reason = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
+    else:
+        reason = f"{type(error).__name__}: {error}"
+    line = f"workflow-state: {name} not recorded: {reason}"
+    printable = "".join([letter if " " <= letter <= "~" else "?" for letter in line])
+    try:
+        os.write(2, printable[:400].encode() + b"\n")
+    except OSError:
+        pass  # nobody reads: the exit code says it too
+
+
+def run(name: str, handle: "Callable[[Event], None]" = record, seconds: float = 5) -> "NoReturn":
+    """The whole life of a hook's process: read, handle, exit 0, or 1 with one line on stderr.
+
+    Never 2, which would block the tool. `seconds` bounds it: a hook whose stdin never ends, or
+    whose disk hangs, gives up by itself, well before the client would kill it.
+    """
+    code = 0
+
+    def give_up(_number: int, _frame: object) -> None:
+        raise Unusable(f"gave up after {seconds:g} seconds")
+
+    try:
+        signal(SIGALRM, give_up)
+        setitimer(ITIMER_REAL, seconds)
+        data = read_stdin()
+        if environment("WORKFLOW_STATE") != "off":
+            handle(Event(parse(data), name))
+    # Nothing may get past here: a traceback is noise, and who exits with 2 blocks the tool.
+    except BaseException as error:  # noqa: BLE001
+        setitimer(ITIMER_REAL, 0)
+        code = 1
+        _complain(name, error)
+    os._exit(code)
