@@ -1,0 +1,67 @@
+"""The port: where keys and checkpoints live, and what can go wrong there.
+
+A store holds documents, dicts that JSON can hold, in two shelves: KEYS and CHECKPOINTS. Whatever
+engine is behind it, callers meet `StoreError` and its kinds, absent is None, and absent is never
+mistaken for broken.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+
+    Document = dict[str, Any]
+
+    class Store(Protocol):
+        """What a store can do. Every method may raise StoreError; each change is all or nothing."""
+
+        def read(self, shelf: str, name: str) -> Document | None:
+            """The document, or None when there is none. Raises Damaged after setting it aside."""
+
+        def write(self, shelf: str, name: str, document: Document) -> None:
+            """Put the document in place of any older one, durably."""
+
+        def delete(self, shelf: str, name: str) -> bool:
+            """Remove the document; False when there was none."""
+
+        def names(self, shelf: str) -> list[str]:
+            """The names on a shelf, sorted."""
+
+        def replace_keys(self, documents: dict[str, Document]) -> None:
+            """Make KEYS hold exactly these; readers see the old ones or the new, no mixture."""
+
+        def sweep(self) -> None:
+            """Remove what killed writers left behind."""
+
+        def lock(self) -> Any:
+            """A context manager that keeps other writers out. Raises Busy when they are long."""
+
+
+KEYS = "keys"
+CHECKPOINTS = "checkpoints"
+
+
+class StoreError(Exception):
+    """What went wrong, where, and what to do about it."""
+
+
+class Busy(StoreError):
+    """Another process kept the store locked for too long."""
+
+
+class Damaged(StoreError):
+    """A document was not what a store writes; its bytes have been kept under another name."""
+
+
+class NewerVersion(StoreError):
+    """A document was written by a later version of workflow-state; it is left as it is."""
+
+
+def open_store(url: str, directory: str) -> Store:
+    """The store that WORKFLOW_STATE_STORE names, over a state directory. Touches no disk."""
+    if url in ("", "json"):
+        from .json_files import JsonFiles
+
+        return JsonFiles(directory)
+    raise StoreError(f"WORKFLOW_STATE_STORE is {url!r}, which this version does not know; use json")
