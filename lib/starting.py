@@ -1,0 +1,100 @@
+"""What happens when a session starts: link it to what it continues, tell where that stood."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+from . import journal, lineage, retention, workspace, worktree
+from .context import LIMIT, Context
+from .state import State, StateError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def start(event: journal.Event) -> None:
+    """SessionStart: record, restore, and print one JSON object, or nothing to say nothing."""
+    project = journal.find_project(event.cwd)
+    state = State(journal.find_state(project), event.session)
+    reason = workspace.distrust(state.directory)
+    if reason:
+        journal.record(event)
+        _print("", f"{reason}. What it holds was not told to Claude.")
+        return
+    source = str(event.fields.get("source") or "startup")
+    continues, alive = lineage.choose(state, source)
+    journal.record(event, **({"continues": continues} if continues else {}))
+    live = state.live()
+    drifted = worktree.drift(project, live["files_processed"])
+    context = Context(live, continues, alive, drifted, time.time(), command_line())
+    _print(context.render(_limit()), _notice(state, live, continues))
+    try:
+        retention.tidy(state)
+    except (StateError, OSError):
+        pass  # it will be tried again at the next start; the user waits for this one
+
+
+def command_line() -> str:
+    """How to run the command line from anywhere."""
+    path = os.path.join(
+        os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "bin/workflow-state"
+    )
+    return path if path.isprintable() and not set(path) & set(" \"'`$\\<>") else "workflow-state"
+
+
+def _limit() -> int:
+    given = journal.environment("WORKFLOW_STATE_CONTEXT")
+    return int(given) if given.isdigit() and len(given) < 6 else LIMIT
+
+
+def _notice(state: State, live: dict[str, Any], continues: dict[str, Any] | None) -> str:
+    """What the user should know and Claude should not: records of others, damage, bad settings."""
+    problems = dict(live["journal"].get("problems", {})) if live["journal"] else {}
+    if continues and continues["session"] != state.session:
+        before = state.live_or_none(continues["session"])
+        for kind, count in ((before or {}).get("journal") or {}).get("problems", {}).items():
+            problems[kind] = problems.get(kind, 0) + count
+    notices = []
+    foreign = problems.get("foreign", 0) + _foreign_sessions(state)
+    if foreign:
+        notices.append(
+            f"{foreign} records in {state.directory} were not written by this user on this machine "
+            "and were not told to Claude; set WORKFLOW_STATE_TRUST=all to use them"
+        )
+    if problems.get("newer"):
+        notices.append(
+            f"{problems['newer']} records are of a later version of workflow-state; update it"
+        )
+    wrong = workspace.read_settings(state.project)[1]
+    if wrong:
+        notices.append(wrong)
+    return "; ".join(notices)
+
+
+def _foreign_sessions(state: State) -> int:
+    """How many sessions hold nothing of ours at all: they came with a clone, say."""
+    return sum(
+        1
+        for _, session in workspace.journals(state.directory)[: lineage.EXAMINED]
+        if session != state.session
+        and (state.glimpse(session) or {"last_active": 1})["last_active"] is None
+    )
+
+
+def _print(context: str, notice: str) -> None:
+    output: dict[str, Any] = {}
+    if context:
+        output["hookSpecificOutput"] = {
+            "hookEventName": "SessionStart",
+            "additionalContext": context,
+        }
+    if notice:
+        output["systemMessage"] = f"workflow-state: {notice}"
+    if output:
+        try:
+            os.write(1, json.dumps(output).encode() + b"\n")
+        except BrokenPipeError:
+            pass  # the client has gone; what was recorded stands

@@ -1,0 +1,100 @@
+"""What happens when Claude stops: note what git and the disk show, then checkpoint."""
+
+from __future__ import annotations
+
+from . import journal, replay, workspace, worktree
+from .state import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def stop(event: journal.Event) -> None:
+    """Stop, StopFailure and PreCompact checkpoint; SessionEnd, which gets 1.5 s, only marks."""
+    journal.record(event)
+    if event.name == "SessionEnd":
+        return
+    project = journal.find_project(event.cwd)
+    state = State(journal.find_state(project), event.session)
+    live = state.live()
+    seen = _what_changed(state, project, live)
+    prints = worktree.fingerprints(project, _with(live["files_processed"], seen))
+    records = _records(seen, prints)
+    if records:
+        journal.write(state.directory, event.session, *records)
+    state.checkpoint_session(event.name)
+
+
+def _what_changed(state: State, project: str, live: dict[str, Any]) -> dict[str, Any]:
+    """What git saw change in this turn, if a shell ran in it, less what others did."""
+    if not live["fold"]["shell"]:
+        return {}
+    began = live["fold"]["since"] or live["started"]
+    found = worktree.changed_since(project, replay.seconds(began), live["fold"]["head"])
+    if found is None:
+        return {}
+    found["since"] = began
+    others = _changed_by_others(state, began)
+    mine = live["files_processed"]
+    for kind in ("created", "changed", "deleted"):
+        found[kind] = [
+            path
+            for path in found.get(kind, ())
+            if others is not None
+            and path not in others
+            and not (
+                path in mine
+                and (mine[path]["last"] >= began or mine[path]["outcome"] == kind == "deleted")
+            )
+        ]
+    return found
+
+
+def _changed_by_others(state: State, since: str) -> set[str] | None:
+    """Paths that other sessions changed since a time; None when one ran a shell, which git cannot
+    tell from ours."""
+    paths: set[str] = set()
+    for changed, session in workspace.journals(state.directory):
+        if changed < replay.seconds(since):
+            break
+        if session == state.session:
+            continue
+        descriptor = workspace.open_journal(state.directory, session)
+        if descriptor is None:
+            continue
+        with open(descriptor, "rb", closefd=True):
+            for record in replay.Replay(descriptor, session):
+                if record["at"] >= since and str(record.get("event")).startswith("PostToolUse"):
+                    if "command" in record:
+                        return None
+                    paths.update(state.rules.changed(record))
+    return paths
+
+
+def _with(files: dict[str, Any], seen: dict[str, Any]) -> dict[str, Any]:
+    """The files processed once what was seen is among them."""
+    return {
+        **files,
+        **{
+            path: {"last": "~"}
+            for kind in ("created", "changed", "deleted")
+            for path in seen.get(kind, ())
+        },
+    }
+
+
+def _records(seen: dict[str, Any], prints: dict[str, str]) -> list[dict[str, Any]]:
+    """The observations as records that each fit one."""
+    changes = {kind: seen[kind] for kind in ("created", "changed", "deleted") if seen.get(kind)}
+    records = []
+    if seen:
+        pieces = journal.in_pieces(changes)
+        # With a turn's beginning as their call, a stop that two hooks tell of counts once.
+        about = {"event": "Worktree", "head": seen["head"], "call": seen["since"]}
+        records += [{**about, **piece} for piece in pieces]
+    for piece in journal.in_pieces({"paths": list(prints)}, extra=60):
+        if piece:
+            marks = {path: prints[path] for path in piece["paths"]}
+            records.append({"event": "Worktree", "fingerprints": marks})
+    return records

@@ -1,0 +1,218 @@
+"""What git and the disk say: files that Bash changed, fingerprints, drift.
+
+Only at a checkpoint and at a start, never for a tool call. git is asked for at most GIT_SECONDS
+and is kept from taking locks, so that it is never in the way of the user's own. Where there is no
+git, or no answer in time, nothing is said: a file that is not listed is missed, a file that is
+listed wrongly misleads.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import time
+from _blake2 import blake2b
+
+from . import journal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    Files = dict[str, dict[str, Any]]
+
+GIT_SECONDS = 2.0
+MOST = 2000
+"""Files that one checkpoint takes fingerprints of, or one start compares: the newest."""
+
+HASHED_BYTES = 1 << 20
+"""The size up to which contents are part of a fingerprint."""
+
+GONE = "gone"
+
+_TICK_NS = 20_000_000
+"""File systems stamp changes with the kernel's tick, which may lie behind the clock by one."""
+
+
+def repository_of(project: str) -> str:
+    """The nearest ancestor-or-self with a `.git`, "" when there is none."""
+    here = project.rstrip("/")
+    while here:
+        if os.path.lexists(here + "/.git"):
+            return here
+        here = here.rpartition("/")[0]
+    return ""
+
+
+def _git(repository: str, arguments: list[str], seconds: float) -> bytes | None:
+    """What git prints; None when it is not there, fails, or takes too long."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment.update(GIT_OPTIONAL_LOCKS="0", GIT_TERMINAL_PROMPT="0", LC_ALL="C")
+    # A file system monitor is a program that the repository's configuration names: not run here.
+    command = ["git", "-C", repository, "-c", "core.fsmonitor=false", *arguments]
+    try:
+        return subprocess.run(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=max(seconds, 0.01),
+            check=True,
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def parse_status(output: bytes) -> tuple[str, dict[str, str]]:
+    """HEAD's commit, and each path's kind, of `git status --porcelain=v2 --branch -z`.
+
+    git-status(1), "Porcelain Format Version 2". Kinds are created, changed and deleted; a rename
+    is a deletion and a creation.
+    """
+    head = ""
+    kinds: dict[str, str] = {}
+    fields = iter(output.decode("utf-8", "surrogateescape").split("\0"))
+    for field in fields:
+        if field.startswith("# branch.oid "):
+            head = field[13:]
+        elif field.startswith("? "):
+            kinds[field[2:]] = "created"
+        elif field[:2] in ("1 ", "u "):
+            *_, path = field.split(" ", 8 if field[0] == "1" else 10)
+            codes = field[2:4]
+            kinds[path] = "deleted" if "D" in codes else "created" if "A" in codes else "changed"
+        elif field.startswith("2 "):
+            *_, path = field.split(" ", 9)
+            kinds[path] = "created"
+            origin = next(fields, "")
+            if field[2] == "R":
+                kinds[origin] = "deleted"
+    return head, kinds
+
+
+def changed_since(project: str, since: float, old_head: str | None) -> dict[str, Any] | None:
+    """What git status says has changed since a time, in seconds since the epoch.
+
+    Gives {"head": commit, "created": [paths], "changed": [...], "deleted": [...]}, paths as in the
+    journal; None where git says nothing. Files committed since are found through `old_head`.
+    """
+    repository = repository_of(project)
+    if not repository:
+        return None
+    give_up = time.monotonic() + GIT_SECONDS
+    listing = [
+        "status",
+        "--porcelain=v2",
+        "--branch",
+        "-z",
+        "--untracked-files=all",
+        "--ignore-submodules=all",
+    ]
+    output = _git(repository, listing, GIT_SECONDS)
+    if output is None:
+        return None
+    head, kinds = parse_status(output)
+    if old_head and head and head != old_head and not head.startswith("("):
+        span = ["diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", old_head, head]
+        committed = _git(repository, span, give_up - time.monotonic()) or b""
+        for path in committed.decode("utf-8", "surrogateescape").split("\0"):
+            if path:
+                kinds.setdefault(path, "changed")
+    found: dict[str, Any] = {"head": head}
+    for path, kind in kinds.items():
+        whole = f"{repository}/{path}"
+        if f"/{path}".startswith("/.claude/state/"):
+            continue
+        outcome = _outcome_since(whole, kind, since)
+        if outcome:
+            found.setdefault(outcome, []).append(journal.locate(whole, project, project))
+    return found
+
+
+def _outcome_since(path: str, kind: str, since: float) -> str:
+    """What became of a path that git lists, if it was since a time; "" if it was before.
+
+    The inode's change time tells, which a rename or a copied time stamp cannot hide. Of a deleted
+    file only its directory can tell.
+    """
+    seen = path
+    try:
+        status = os.lstat(path)
+        if kind == "deleted":
+            kind = "changed"
+    except OSError:
+        kind = "deleted"
+        while True:
+            seen = seen.rpartition("/")[0] or "/"
+            try:
+                status = os.lstat(seen)
+                break
+            except OSError:
+                if seen == "/":
+                    return ""
+    if status.st_ctime_ns < since * 1e9 - _TICK_NS:
+        return ""
+    return kind
+
+
+def fingerprint(path: str, key: bytes) -> str:
+    """What a file looks like now: "size-mtime-digest", or GONE.
+
+    The digest is keyed, of contents up to HASHED_BYTES, and empty for larger ones.
+    """
+    try:
+        status = os.lstat(path)
+        head = f"{status.st_size}-{status.st_mtime_ns}-"
+        if stat.S_ISLNK(status.st_mode):
+            return head + _digest(os.fsencode(os.readlink(path)), key)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > HASHED_BYTES:
+            return head
+        descriptor = os.open(path, journal.READ)
+    except OSError:
+        return GONE
+    try:
+        return head + _digest(os.read(descriptor, HASHED_BYTES), key)
+    except OSError:
+        return head
+    finally:
+        os.close(descriptor)
+
+
+def _digest(data: bytes, key: bytes) -> str:
+    return blake2b(data, digest_size=8, key=key).hexdigest()
+
+
+def _newest(files: Files, wanted: Iterable[str]) -> list[str]:
+    return sorted(wanted, key=lambda path: files[path]["last"], reverse=True)[:MOST]
+
+
+def fingerprints(project: str, files: Files) -> dict[str, str]:
+    """Fingerprints of those files that have changed since theirs was taken."""
+    key = journal.read_key()
+    missing = _newest(files, (path for path, about in files.items() if "fingerprint" not in about))
+    return {path: fingerprint(os.path.join(project, path), key) for path in missing}
+
+
+def drift(project: str, files: Files) -> dict[str, str]:
+    """Files that are no more as they were at the checkpoint: path -> "changed" or GONE."""
+    key = journal.read_key()
+    drifted = {}
+    for path in _newest(files, (path for path, about in files.items() if "fingerprint" in about)):
+        before = files[path]["fingerprint"]
+        where = os.path.join(project, path)
+        try:
+            status = os.lstat(where)
+        except OSError:
+            if before != GONE:
+                drifted[path] = GONE
+            continue
+        if before.startswith(f"{status.st_size}-{status.st_mtime_ns}-"):
+            continue
+        after = fingerprint(where, key)
+        size, _, digest = after.split("-") if after != GONE else ("", "", "")
+        if not digest or [size, digest] != before.split("-")[::2]:
+            drifted[path] = "changed"
+    return drifted
