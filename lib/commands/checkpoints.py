@@ -1,0 +1,100 @@
+"""`checkpoint`, `checkpoints`, `restore`, `undo` and `diff`."""
+
+from __future__ import annotations
+
+import json
+
+from .answers import add, table, when
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+    from ..state import State
+    from .answers import Answer
+
+
+def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    """Add these commands to the parser."""
+    parser = add(
+        commands,
+        parents,
+        "checkpoint",
+        checkpoint,
+        "keep all keys and the session's state under a name",
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="its name (default: the time)")
+    add(commands, parents, "checkpoints", checkpoints, "list the checkpoints, newest first")
+    parser = add(
+        commands,
+        parents,
+        "restore",
+        restore,
+        "go back to exactly what a checkpoint holds; `undo` takes it back",
+    )
+    parser.add_argument("name", metavar="NAME", help="the checkpoint")
+    add(commands, parents, "undo", undo, "take back the last restore")
+    parser = add(
+        commands, parents, "diff", diff, "say what differs between a checkpoint and another, or now"
+    )
+    parser.add_argument("before", metavar="A", help="a checkpoint")
+    parser.add_argument("after", nargs="?", metavar="B", help="another (default: now)")
+
+
+def checkpoint(state: State, arguments: argparse.Namespace) -> Answer:
+    """Make a checkpoint."""
+    name = state.checkpoint(arguments.name)
+    return {"name": name}, [f"Checkpoint {name}."]
+
+
+def checkpoints(state: State, _arguments: argparse.Namespace) -> Answer:
+    """All of them, with what they hold."""
+    found = state.checkpoints()[::-1]
+    if not found:
+        return [], [
+            f"No checkpoints yet in {state.directory}; the hooks make one whenever Claude stops."
+        ]
+    rows = [["NAME", "CREATED", "BY", "PHASE", "FILES", "KEYS"]]
+    for about in found:
+        files = str(about["files_processed"])
+        keys = str(len(about["keys"]))
+        phase = about["current_phase"] or "-"
+        rows.append(
+            [about["name"], when(about["created"]), about["trigger"] or "-", phase, files, keys]
+        )
+    return found, table(rows)
+
+
+def restore(state: State, arguments: argparse.Namespace) -> Answer:
+    """Restore, and say how to take it back."""
+    safety = state.restore_checkpoint(arguments.name)
+    return {"restored": arguments.name, "safety": safety}, [
+        f"Restored {arguments.name}. What was before is kept as {safety};",
+        "`workflow-state undo` goes back to it.",
+    ]
+
+
+def undo(state: State, _arguments: argparse.Namespace) -> Answer:
+    """Take back the last restore."""
+    name = state.undo()
+    return {"undone": name}, [f"Undone: the state is again what {name} had kept."]
+
+
+def diff(state: State, arguments: argparse.Namespace) -> Answer:
+    """Differences, a line each: + added, - removed, ~ changed."""
+    found = state.diff(arguments.before, arguments.after)
+    lines = []
+    if found["current_phase"]:
+        old, new = found["current_phase"]
+        lines.append(f"~ phase  {old or 'none'} -> {new or 'none'}")
+    keys = found["keys"]
+    lines += [f"+ key    {key} = {json.dumps(keys['added'][key])}" for key in keys["added"]]
+    lines += [f"- key    {key} = {json.dumps(keys['removed'][key])}" for key in keys["removed"]]
+    for key, (old, new) in keys["changed"].items():
+        lines.append(f"~ key    {key} = {json.dumps(old)} -> {json.dumps(new)}")
+    lines += [f"+ file   {path}" for path in found["files_processed"]["added"]]
+    lines += [f"- file   {path}" for path in found["files_processed"]["removed"]]
+    return found, lines or [
+        f"Nothing differs between {arguments.before} and {arguments.after or 'now'}."
+    ]

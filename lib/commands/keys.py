@@ -1,0 +1,57 @@
+"""`get`, `set` and `unset`: keys from the shell."""
+
+from __future__ import annotations
+
+import json
+
+from ..state import StateError
+from .answers import add
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+    from ..state import State
+    from .answers import Answer
+
+_MISSING = object()
+
+
+def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    """Add these commands to the parser."""
+    parser = add(commands, parents, "get", get, "print the value of a key, or list the keys")
+    parser.add_argument("key", nargs="?", metavar="KEY", help="the key (default: list them)")
+    parser = add(commands, parents, "set", set_, "save a value under a key")
+    parser.add_argument("key", metavar="KEY", help="1 to 128 of A-Z a-z 0-9 . _ -")
+    parser.add_argument("value", metavar="VALUE", help="JSON; anything else is taken as a string")
+    parser = add(commands, parents, "unset", unset, "remove a key")
+    parser.add_argument("key", metavar="KEY", help="the key")
+
+
+def get(state: State, arguments: argparse.Namespace) -> Answer:
+    """A string as it is, anything else as JSON."""
+    if arguments.key is None:
+        return state.keys(), state.keys() or [f"No keys are saved in {state.directory}."]
+    value = state.load_state(arguments.key, _MISSING)
+    if value is _MISSING:
+        raise StateError(f"there is no key {arguments.key} in {state.directory}")
+    text = value if isinstance(value, str) else json.dumps(value, indent=2)
+    return value, text.split("\n")
+
+
+def set_(state: State, arguments: argparse.Namespace) -> Answer:
+    """Save."""
+    try:
+        value = json.loads(arguments.value)
+    except ValueError:
+        value = arguments.value
+    state.save_state(arguments.key, value)
+    return {arguments.key: value}, [f"{arguments.key} = {json.dumps(value)}"]
+
+
+def unset(state: State, arguments: argparse.Namespace) -> Answer:
+    """Remove."""
+    if not state.delete_state(arguments.key):
+        raise StateError(f"there is no key {arguments.key} in {state.directory}")
+    return {"removed": arguments.key}, [f"Removed {arguments.key}."]

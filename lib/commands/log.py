@@ -1,0 +1,70 @@
+"""`log`: what was recorded, a line a record."""
+
+from __future__ import annotations
+
+from .. import replay, workspace
+from ..state import UnknownSession
+from .answers import add
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+    from ..state import State
+    from .answers import Answer
+
+_NAMED = (
+    "tool",
+    "path",
+    "command",
+    "text",
+    "phase",
+    "checkpoint",
+    "source",
+    "reason",
+    "trigger",
+    "error",
+)
+
+
+def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    """Add this command to the parser."""
+    parser = add(commands, parents, "log", log, "print a session's journal, oldest record first")
+    parser.add_argument("-n", "--lines", type=int, metavar="N", help="only the last N records")
+
+
+def log(state: State, arguments: argparse.Namespace) -> Answer:
+    """The records that count, and how many did not."""
+    descriptor = workspace.open_journal(state.directory, state.session) if state.session else None
+    if descriptor is None:
+        raise UnknownSession(
+            f"no journal of session {state.session or '(none)'} in {state.directory}"
+        )
+    with open(descriptor, "rb", closefd=True):
+        reading = replay.Replay(descriptor, state.session)
+        records = list(reading)
+    if arguments.lines is not None:
+        records = records[max(0, len(records) - arguments.lines) :]
+    lines = [_line(record) for record in records]
+    for kind, count in reading.problems.items():
+        lines.append(f"({count} {kind} records passed over)")
+    return records, lines
+
+
+def _line(record: dict[str, Any]) -> str:
+    at = f"{record['at'][:10]} {record['at'][11:23]}"
+    words = [
+        f"{name}={record[name]}" if name in ("error", "phase") else str(record[name])
+        for name in _NAMED
+        if record.get(name)
+    ]
+    for kind in ("created", "changed", "deleted", "paths"):
+        if kind in record:
+            words.append(f"{kind}: {', '.join(record[kind])}")
+    agent = (
+        f" [subagent {record.get('agent_type') or record['agent']}]" if record.get("agent") else ""
+    )
+    return (
+        f"{at}  {record.get('event', '?'):<18} {' '.join(' '.join(words).split())}{agent}".rstrip()
+    )

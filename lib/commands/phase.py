@@ -1,0 +1,56 @@
+"""`phase` and `unlink`: what a person knows better than the rules."""
+
+from __future__ import annotations
+
+from .answers import add, when
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+    from ..state import State
+    from .answers import Answer
+
+
+def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    """Add these commands to the parser."""
+    parser = add(commands, parents, "phase", phase, "print the phase, pin it, or let go of it")
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="the phase to pin, or `auto` to infer it again"
+    )
+    add(
+        commands,
+        parents,
+        "unlink",
+        unlink,
+        "let go of what the session inherited from the one before",
+    )
+
+
+def phase(state: State, arguments: argparse.Namespace) -> Answer:
+    """The phase, after pinning it or letting go of it."""
+    if arguments.name is not None:
+        if not state.session:
+            state.session = "manual"
+        state.set_phase(None if arguments.name == "auto" else arguments.name)
+    live = state.session_state()
+    name = live["current_phase"]
+    data = {
+        "current_phase": name,
+        "phase_since": live["phase_since"],
+        "phase_pinned": live["phase_pinned"],
+    }
+    if name is None:
+        return data, ["not known yet"]
+    how = "pinned" if live["phase_pinned"] else "inferred"
+    return data, [f"{name} ({how}, since {when(live['phase_since'])})"]
+
+
+def unlink(state: State, _arguments: argparse.Namespace) -> Answer:
+    """Undo of the session's lineage."""
+    before = state.session_state()["continues"]
+    state.unlink()
+    return {"session_id": state.session, "unlinked": before}, [
+        f"Session {state.session} stands for itself now."
+    ]

@@ -1,0 +1,179 @@
+"""`status` and `show`: where the work stands."""
+
+from __future__ import annotations
+
+from ..lineage import condition
+from ..state import UnknownSession
+from .answers import add, table, when
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+    from ..state import State
+    from .answers import Answer
+
+
+def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    """Add these commands to the parser."""
+    add(
+        commands,
+        parents,
+        "status",
+        status,
+        "say where the work stands, on one screen (the default)",
+    )
+    parser = add(
+        commands, parents, "show", show, "show all that is known of a session, or of a checkpoint"
+    )
+    parser.add_argument(
+        "name", nargs="?", metavar="CHECKPOINT", help="a checkpoint instead of the session"
+    )
+
+
+def status(state: State, arguments: argparse.Namespace) -> Answer:
+    """The session in a few lines."""
+    try:
+        live = state.session_state()
+    except UnknownSession:
+        if arguments.session:
+            raise
+        return {"directory": state.directory, "session_id": None}, [
+            f"Nothing is recorded yet in {state.directory}.",
+            "The hooks record from the next session on, once they are registered.",
+        ]
+    rows = [
+        ["session", f"{live['session_id']} ({_condition(state)})"],
+        ["phase", _phase(live)],
+        ["files", f"{len(live['files_processed'])} changed, {len(live['files_read'])} read"],
+        ["calls", _calls(live)],
+        ["checkpoint", f"{live['last_checkpoint']} ({when(live['last_checkpoint_at'])})"],
+        ["request", f'"{_line(live["last_request"], 60)}" ({when(live["last_request_at"])})'],
+    ]
+    if not live["last_checkpoint"]:
+        rows[4][1] = "none yet"
+    if not live["last_request"]:
+        rows.pop()
+    for call in live["in_flight"]:
+        rows.append(["in flight", f"{_call(call)} since {when(call['since'])}"])
+    data = {
+        name: live[name] for name in ("session_id", "current_phase", "phase_since", "phase_pinned")
+    }
+    data.update(
+        directory=state.directory,
+        condition=_condition(state),
+        files_processed=len(live["files_processed"]),
+        files_read=len(live["files_read"]),
+        counts=live["counts"],
+        in_flight=live["in_flight"],
+        last_checkpoint=live["last_checkpoint"],
+        last_checkpoint_at=live["last_checkpoint_at"],
+        last_request=live["last_request"],
+    )
+    return data, table(rows)
+
+
+def show(state: State, arguments: argparse.Namespace) -> Answer:
+    """The whole of a session's state, or of a checkpoint."""
+    if arguments.name is None:
+        live = state.session_state()
+        return live, _session_lines(live)
+    document = state.read_checkpoint(arguments.name)
+    lines = table(
+        [
+            ["checkpoint", document["name"]],
+            ["created", f"{when(document['created'])} ({document.get('trigger')})"],
+            ["keys", ", ".join(document["keys"]) or "none"],
+        ]
+    )
+    if document.get("session"):
+        lines += ["", *_session_lines(document["session"])]
+    return document, lines
+
+
+def _session_lines(live: dict[str, Any]) -> list[str]:
+    lines = table(
+        [
+            ["session", live["session_id"]],
+            ["continues", live["continues"] or "no other session"],
+            ["phase", _phase(live)],
+            ["active", f"{when(live['started'])}; last {when(live['last_active'])}"],
+            ["calls", _calls(live)],
+            [
+                "checkpoint",
+                f"{live['last_checkpoint'] or 'none yet'} ({when(live['last_checkpoint_at'])})",
+            ],
+            [
+                "request",
+                f'"{_line(live["last_request"] or "", 300)}" ({when(live["last_request_at"])})',
+            ],
+        ]
+    )
+    for title, name in (("Files changed", "files_processed"), ("Files read", "files_read")):
+        files = live[name]
+        if files:
+            lines += ["", f"{title} ({len(files)}), in order of the first time:"]
+            lines += ["  " + line for line in table([_file(path, files[path]) for path in files])]
+    for title, name, at in (
+        ("In flight", "in_flight", "since"),
+        ("Interrupted", "interrupted", "at"),
+        ("Failed", "failures", "at"),
+    ):
+        if live[name]:
+            lines += ["", f"{title}:"]
+            lines += [f"  {call[at][11:19]}  {_call(call)}{_outcome(call)}" for call in live[name]]
+    return lines
+
+
+def _file(path: str, about: dict[str, Any]) -> list[str]:
+    agent = f"by subagent {about['agent']}" if about["agent"] else ""
+    return [
+        about["outcome"],
+        f"x{about['count']}",
+        about["tool"] or "-",
+        about["last"][11:19],
+        path,
+        agent,
+    ]
+
+
+def _outcome(call: dict[str, Any]) -> str:
+    error = f": {_line(call['error'], 120)}" if call.get("error") else ""
+    return error + (" (has succeeded since)" if "resolved" in call else "")
+
+
+def _condition(state: State) -> str:
+    return condition(state.live())
+
+
+def _phase(live: dict[str, Any]) -> str:
+    if not live["current_phase"]:
+        return "not known yet"
+    how = "pinned" if live["phase_pinned"] else "inferred"
+    return f"{live['current_phase']} ({how}, since {when(live['phase_since'])})"
+
+
+def _calls(live: dict[str, Any]) -> str:
+    counts = live["counts"]
+    said = [f"{counts['calls']} ended"]
+    for name, word in (
+        ("failed", "failed"),
+        ("interrupted", "interrupted"),
+        ("no_result", "denied or refused"),
+    ):
+        if counts[name]:
+            said.append(f"{counts[name]} {word}")
+    return ", ".join(said)
+
+
+def _call(call: dict[str, Any]) -> str:
+    subject = (
+        call.get("path") or call.get("command") or call.get("description") or call.get("url") or ""
+    )
+    return f"{call.get('tool')} {_line(subject, 100)}".rstrip()
+
+
+def _line(text: str, limit: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 3] + "..."
