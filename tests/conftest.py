@@ -1,0 +1,155 @@
+"""What every test may use: a project of its own, the hooks as real processes, recorded events.
+
+No test sees this machine's home, its Claude Code variables or any real state directory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from dataclasses import field
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAYLOADS = ROOT / "tests" / "payloads"
+
+SCRIPTS = {
+    "PreToolUse": "pre_tool.py",
+    "PostToolUse": "post_tool.py",
+    "PostToolUseFailure": "post_tool.py",
+    "UserPromptSubmit": "user_prompt.py",
+    "SessionStart": "session_start.py",
+    "Stop": "stop.py",
+    "StopFailure": "stop.py",
+    "PreCompact": "stop.py",
+    "SessionEnd": "stop.py",
+}
+"""The script that is registered for each event; other events of the recordings reach no hook."""
+
+
+@dataclass
+class Hooks:
+    """The real scripts, run as the client runs them, in a project of their own."""
+
+    project: Path
+    home: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    python: str = sys.executable
+
+    def env(self) -> dict[str, str]:
+        """The whole environment of a hook: nothing of the test runner's leaks in."""
+        return {
+            "PATH": os.defpath,
+            "HOME": str(self.home),
+            "CLAUDE_PROJECT_DIR": str(self.project),
+            **self.environment,
+        }
+
+    def script(self, name: str, stdin: bytes | str, **options) -> subprocess.CompletedProcess[str]:
+        """Run one script on whatever stdin holds; its output as text."""
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        options = {"cwd": self.project, "env": self.env(), "timeout": 60, **options}
+        done = subprocess.run(
+            [self.python, "-I", "-S", str(ROOT / "hooks" / name)],
+            input=data,
+            capture_output=True,
+            check=False,
+            **options,
+        )
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
+        )
+
+    def send(self, event: dict, **options) -> str:
+        """Hand an event to its script, which must succeed; returns its stdout."""
+        done = self.script(SCRIPTS[event["hook_event_name"]], json.dumps(event), **options)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        return done.stdout
+
+    def start(self, session: str, source: str = "startup", **fields) -> str:
+        """Start a session; returns what Claude is told, "" for nothing."""
+        event = {"hook_event_name": "SessionStart", "session_id": session, "source": source}
+        output = self.send({**event, "cwd": str(self.project), **fields})
+        return json.loads(output)["hookSpecificOutput"]["additionalContext"] if output else ""
+
+    def prompt(self, session: str, text: str = "go", **fields) -> None:
+        """The user's request."""
+        event = {"hook_event_name": "UserPromptSubmit", "session_id": session, "prompt": text}
+        self.send({**event, "cwd": str(self.project), **fields})
+
+    def call(
+        self, session: str, tool: str, call: str, given: dict, response: object = None, **fields
+    ) -> None:
+        """A tool call that begins and succeeds; `response` None makes one that ends in nothing."""
+        about = {"session_id": session, "tool_name": tool, "tool_use_id": call, "tool_input": given}
+        about = {**about, "cwd": str(self.project), **fields}
+        self.send({**about, "hook_event_name": "PreToolUse"})
+        self.send({**about, "hook_event_name": "PostToolUse", "tool_response": response or {}})
+
+    def stop(self, session: str, **fields) -> None:
+        """Claude stops."""
+        self.send(
+            {"hook_event_name": "Stop", "session_id": session, "cwd": str(self.project), **fields}
+        )
+
+    def end(self, session: str, reason: str = "other") -> None:
+        """The session ends."""
+        event = {"hook_event_name": "SessionEnd", "session_id": session, "reason": reason}
+        self.send({**event, "cwd": str(self.project)})
+
+    def cli(self, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
+        """Run the command line as a person would, from the project."""
+        options = {"cwd": self.project, "env": self.env(), "timeout": 60, **options}
+        return subprocess.run(
+            [self.python, str(ROOT / "bin" / "workflow-state"), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            **options,
+        )
+
+    def show(self, session: str | None = None) -> dict:
+        """The live state, through `show --json`."""
+        chosen = ["--session", session] if session else []
+        done = self.cli("show", "--json", *chosen)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    @property
+    def directory(self) -> Path:
+        """The project's state directory."""
+        return self.project / ".claude" / "state"
+
+
+def payloads(name: str, project: Path) -> list[dict]:
+    """The events of a recording, as they would be in `project`."""
+    text = (PAYLOADS / f"{name}.jsonl").read_text().replace("/home/dev/project", str(project))
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No variable of Claude Code or of ours from outside, a home that is empty, no project above."""
+    for name in list(os.environ):
+        if name.startswith(("CLAUDE", "WORKFLOW_STATE", "XDG_", "GIT_", "AI_AGENT")):
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+
+
+@pytest.fixture
+def hooks(tmp_path: Path) -> Hooks:
+    """The scripts over an empty project."""
+    project = tmp_path / "project"
+    home = tmp_path / "home"
+    project.mkdir()
+    home.mkdir()
+    return Hooks(project, home)
