@@ -9,11 +9,12 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from lib import journal
 
 ROOT = Path(__file__).resolve().parent.parent
 PAYLOADS = ROOT / "tests" / "payloads"
@@ -136,13 +137,33 @@ def payloads(name: str, project: Path) -> list[dict]:
 def _own_environment(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No variable of Claude Code or of ours from outside, a home that is empty, no project above."""
+    """No variable of Claude Code or of ours from outside, an empty home, no project above."""
     for name in list(os.environ):
         if name.startswith(("CLAUDE", "WORKFLOW_STATE", "XDG_", "GIT_", "AI_AGENT")):
             monkeypatch.delenv(name)
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+
+
+class RealStateDirectory(AssertionError):
+    """A test was about to touch a state directory outside its temporary one."""
+
+
+@pytest.fixture(autouse=True)
+def _only_temporary_state(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every state directory is opened through one function: let it open only temporary ones."""
+    real = journal.open_state
+    allowed = str(tmp_path_factory.getbasetemp())
+
+    def guarded(directory: str, create: bool = False) -> int:
+        if not os.path.realpath(directory).startswith((allowed, "/fake/")):
+            raise RealStateDirectory(f"{directory}: use tmp_path, or /fake/ in a fake file system")
+        return real(directory, create)
+
+    monkeypatch.setattr(journal, "open_state", guarded)
 
 
 @pytest.fixture
