@@ -138,6 +138,7 @@ def read_stdin() -> bytes:
 # --- the place ---------------------------------------------------------------------------------
 
 _LOWER = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
+_HEX = frozenset("0123456789abcdef")
 _NAME = _LOWER | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
@@ -165,9 +166,15 @@ def stem(name: str) -> str:
 
 
 def session_stem(identifier: str) -> str:
-    """The stem of a session's journal; short enough for `session-<stem>` to be a checkpoint."""
+    """The stem of a session's journal; short enough for `session-<stem>` to be a checkpoint.
+
+    A stem that was printed somewhere is taken back as it is.
+    """
     if not identifier:
         return MANUAL
+    head, tilde, digest = identifier.rpartition("~")
+    if tilde and len(digest) == 16 and _HEX.issuperset(digest) and (not head or is_name(head)):
+        return identifier
     return stem(identifier if len(identifier) <= 100 else "~" + identifier)
 
 
@@ -745,7 +752,7 @@ def _complain(name: str, error: BaseException) -> None:
         reason = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
     else:
         reason = f"{type(error).__name__}: {error}"
-    line = f"workflow-state: {name} not recorded: {reason}"
+    line = f"workflow-state: {name}: {reason}"
     printable = "".join([letter if " " <= letter <= "~" else "?" for letter in line])
     try:
         os.write(2, printable[:400].encode() + b"\n")

@@ -67,8 +67,8 @@ def choose(state: State, source: str) -> tuple[dict[str, Any] | None, list[dict[
     """
     rule = CONTINUES.get(source, CONTINUES["startup"])
     if rule == CONTINUES["resume"]:
-        own = state.live_or_none()
-        if own:
+        own = state.sessions.live(state.session)
+        if own and own["last_active"]:
             kept = {"offset": own["journal"]["offset"]} if own["journal"] else {"checkpoint": True}
             others = [other for other in _others(state) if other["was"] == ALIVE]
             return {"session": state.session, **kept, "source": source}, others
@@ -82,7 +82,7 @@ def choose(state: State, source: str) -> tuple[dict[str, Any] | None, list[dict[
     elif rule == CONTINUES["startup"]:
         fitting = [other for other in fitting if other["was"] != ALIVE]
     for chosen in fitting:
-        whole = state.live_or_none(chosen["session_id"])
+        whole = state.sessions.live(chosen["session_id"])
         if whole:
             continues = {
                 "session": chosen["session_id"],
@@ -100,7 +100,7 @@ def _others(state: State) -> list[dict[str, Any]]:
     """Glimpses of the project's other sessions, active last first; their condition is "was"."""
     found = []
     for _, session in workspace.journals(state.directory)[:EXAMINED]:
-        other = state.glimpse(session) if session != state.session else None
+        other = state.sessions.glimpse(session) if session != state.session else None
         if other and other["last_active"]:
             found.append({**other, "was": condition(other)})
     return sorted(found, key=lambda other: str(other["last_active"]), reverse=True)

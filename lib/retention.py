@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from . import workspace
-from .state import State, session_checkpoint
+from .sessions import checkpoint_name
+from .state import State
 
 DAYS = 30
 NEWEST = 50
@@ -25,8 +26,8 @@ def tidy(state: State, now: float | None = None) -> list[str]:
         if not old or time.monotonic() > give_up:
             break
         if session != state.session:
-            state.delete_checkpoint(session_checkpoint(session))
+            state.delete_checkpoint(checkpoint_name(session))
             workspace.remove_journal(state.directory, session)
             removed.append(session)
-    state.sweep()
+    state.store.sweep()
     return removed

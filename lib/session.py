@@ -263,7 +263,7 @@ def _finish(state: State, record: Record, rules: Rules) -> None:
                 break
         else:
             continue
-        if name == "interrupted":  # its end came after all, late
+        if name == "interrupted" and state["counts"]["interrupted"]:  # its end came after all
             state["counts"]["interrupted"] -= 1
         break
     state["counts"]["calls"] += 1

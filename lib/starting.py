@@ -54,10 +54,10 @@ def _notice(state: State, live: dict[str, Any], continues: dict[str, Any] | None
     """What the user should know and Claude should not: records of others, damage, bad settings."""
     problems = dict(live["journal"].get("problems", {})) if live["journal"] else {}
     if continues and continues["session"] != state.session:
-        before = state.live_or_none(continues["session"])
+        before = state.sessions.live(continues["session"])
         for kind, count in ((before or {}).get("journal") or {}).get("problems", {}).items():
             problems[kind] = problems.get(kind, 0) + count
-    notices = []
+    notices = list(state.sessions.notices)
     foreign = problems.get("foreign", 0) + _foreign_sessions(state)
     if foreign:
         notices.append(
@@ -80,7 +80,7 @@ def _foreign_sessions(state: State) -> int:
         1
         for _, session in workspace.journals(state.directory)[: lineage.EXAMINED]
         if session != state.session
-        and (state.glimpse(session) or {"last_active": 1})["last_active"] is None
+        and (state.sessions.glimpse(session) or {"last_active": 1})["last_active"] is None
     )
 
 

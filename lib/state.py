@@ -27,9 +27,9 @@ if not __package__:
     sys.modules.setdefault("workflow_state", _package)
     __package__ = "workflow_state"
 
-from . import journal, replay, workspace
-from . import session as sessions
-from .policy import Rules
+from . import journal, workspace
+from . import session as folding
+from .sessions import Sessions, checkpoint_name, sealed
 from .stores import CHECKPOINTS, KEYS, Busy, Damaged, NewerVersion, StoreError, open_store
 from .workspace import BadName
 
@@ -65,9 +65,6 @@ StateError = StoreError
 PHASE = "current_phase"
 FILES = "files_processed"
 
-GLIMPSE = 16384
-"""Bytes of each end of a journal that a glimpse reads."""
-
 SAFETY = "before-restore-"
 UNDONE = "before-undo-"
 SAFETY_KEPT = 20
@@ -83,11 +80,6 @@ class UnknownCheckpoint(StateError, LookupError):
 
 class UnknownSession(StateError, LookupError):
     """There is no session of that id, or none at all."""
-
-
-def session_checkpoint(session: str) -> str:
-    """The name of the checkpoint that the hooks keep for a session."""
-    return "session-" + session.replace("~", ".")
 
 
 def _stamp() -> str:
@@ -126,16 +118,9 @@ class State:
             self.project = workspace.project_of(self.directory)
         if session is None:
             session = journal.environment("CLAUDE_CODE_SESSION_ID")
-        self.session = session if not session or "~" in session else journal.session_stem(session)
+        self.session = session and journal.session_stem(session)
         self.store: Store = open_store(journal.environment("WORKFLOW_STATE_STORE"), self.directory)
-        self._rules: Rules | None = None
-
-    @property
-    def rules(self) -> Rules:
-        """The tables of policy.py with the project's own additions."""
-        if self._rules is None:
-            self._rules = Rules(workspace.read_settings(self.project)[0])
-        return self._rules
+        self.sessions = Sessions(self.directory, self.project, self.store)
 
     # --- keys ---
 
@@ -152,13 +137,13 @@ class State:
         elif self.session and key == FILES:
             self._write(*_files_records(value))
         else:
-            self.store.write(KEYS, key, _sealed(key, {"value": value, "timestamp": journal.now()}))
+            self.store.write(KEYS, key, sealed(key, {"value": value, "timestamp": journal.now()}))
 
     def load_state(self, key: str, default: Any = None) -> Any:
         """The value of a key, or `default` when there is none. Raises BadName and StateError."""
         workspace.check_name(key, "key")
         if self.session and key in (PHASE, FILES):
-            live = self._live(self.session)
+            live = self._known()
             value = live and _published(live)[key]
         else:
             document = self.store.read(KEYS, key)
@@ -175,22 +160,23 @@ class State:
         """The names of the saved keys, sorted."""
         return self.store.names(KEYS)
 
-    def _documents(self) -> dict[str, Document]:
-        """All keys as they stand; in a known session with its live phase and files among them."""
+    def _documents(self, live: Document | None) -> dict[str, Document]:
+        """All keys as they stand; with the phase and files of a live session among them."""
         documents: dict[str, Document] = {}
         for key in self.store.names(KEYS):
             document = self.store.read(KEYS, key)
             if document is not None:
                 documents[key] = document
-        live = self._live(self.session) if self.session else None
-        if live:
-            for key, value in _published(live).items():
-                documents.pop(key, None)
-                if value is not None:
-                    documents[key] = _sealed(
-                        key, {"value": value, "timestamp": live["last_active"]}
-                    )
+        for key, value in _published(live).items() if live else ():
+            documents.pop(key, None)
+            if value is not None:
+                about = {"value": value, "timestamp": live and live["last_active"]}
+                documents[key] = sealed(key, about)
         return documents
+
+    def _known(self) -> Document | None:
+        """The live state of this session, if there is one."""
+        return self.sessions.live(self.session) if self.session else None
 
     # --- checkpoints ---
 
@@ -206,9 +192,10 @@ class State:
         with store.lock():
             if name is None:
                 name = self._unused("")
-            session = self.session or self.last_session()
-            document = self._checkpoint_document(name, trigger, session, self._documents())
-            store.write(CHECKPOINTS, name, document)
+            known = self._known()
+            last = self.sessions.last() if known is None else ""
+            live = self.sessions.live(last) if last else known
+            self._keep(name, trigger, live, self._documents(known))
         return name
 
     def checkpoint_session(self, trigger: str) -> str:
@@ -217,41 +204,29 @@ class State:
         The journal is synced first, so that nothing is durable that rests on what is not.
         """
         store = self.store
-        name = session_checkpoint(self.session)
+        name = checkpoint_name(self.session)
         with store.lock():
-            live = self._live(self.session, sync=True)
-            if live is None:
-                raise UnknownSession(f"no journal of session {self.session} in {self.directory}")
+            self.sessions.sync(self.session)
+            live = self.live()
             for key, value in _published(live).items():
                 document = store.read(KEYS, key) or {}
                 if value is not None and document.get("value") != value:
-                    document = _sealed(key, {"value": value, "timestamp": journal.now()})
-                    store.write(KEYS, key, document)
-            document = self._checkpoint_document(name, trigger, self.session, self._documents())
-            store.write(CHECKPOINTS, name, document)
+                    about = {"value": value, "timestamp": journal.now()}
+                    store.write(KEYS, key, sealed(key, about))
+            self._keep(name, trigger, live, self._documents(live))
         return name
 
-    def _checkpoint_document(
-        self, name: str, trigger: str, session: str, documents: dict[str, Document]
-    ) -> Document:
+    def _keep(
+        self, name: str, trigger: str, live: Document | None, documents: dict[str, Document]
+    ) -> None:
         created = journal.now()
-        live = self._live(session) if session else None
-        document: Document = {
-            "v": journal.VERSION,
-            "name": name,
-            "created": created,
-            "trigger": trigger,
-        }
-        document["keys"] = documents
-        document["session"] = live and {
-            **live,
-            "last_checkpoint": name,
-            "last_checkpoint_at": created,
-        }
+        document: Document = {"v": journal.VERSION, "name": name, "created": created}
+        document.update(trigger=trigger, keys=documents, session=None)
         if live:
-            document["session"].pop("journal")
-            document["journal"] = {"session": session, **live["journal"]}
-        return _sealed(name, document)
+            session = {**live, "last_checkpoint": name, "last_checkpoint_at": created}
+            document["journal"] = {"session": live["session_id"], **session.pop("journal")}
+            document["session"] = session
+        self.store.write(CHECKPOINTS, name, sealed(name, document))
 
     def _unused(self, prefix: str) -> str:
         taken = set(self.store.names(CHECKPOINTS))
@@ -301,15 +276,16 @@ class State:
         """
         old = self.read_checkpoint(before)
         if after is None:
-            session = self.session or self.last_session()
-            live = self._live(session) if session else None
-            new: Document = {"keys": self._documents(), "session": live}
+            known = self._known()
+            session = self.session or self.sessions.last()
+            live = self.sessions.live(session) if session else None
+            new: Document = {"keys": self._documents(known), "session": live}
         else:
             new = self.read_checkpoint(after)
         one, two = (
             {key: kept["value"] for key, kept in each["keys"].items()} for each in (old, new)
         )
-        was, now = (each.get("session") or sessions.empty("") for each in (old, new))
+        was, now = (each.get("session") or folding.empty("") for each in (old, new))
         return {
             "from": before,
             "to": after,
@@ -326,10 +302,6 @@ class State:
                 "removed": [path for path in was[FILES] if path not in now[FILES]],
             },
         }
-
-    def sweep(self) -> None:
-        """Remove what killed writers left behind. Raises StateError."""
-        self.store.sweep()
 
     # --- restore and undo ---
 
@@ -365,7 +337,7 @@ class State:
 
     def _put_back(self, document: Document) -> None:
         documents = {
-            key: kept if kept.get("check") else _sealed(key, kept)
+            key: kept if kept.get("check") else sealed(key, kept)
             for key, kept in document["keys"].items()
         }
         self.store.replace_keys(documents)
@@ -394,10 +366,8 @@ class State:
 
         The keys are described in docs/format.md. Raises UnknownSession and StateError.
         """
-        if session is not None and "~" not in session:
-            session = journal.session_stem(session)
-        session = session or self.session or self.last_session()
-        live = self._live(session) if session else None
+        session = journal.session_stem(session) if session else self.session or self.sessions.last()
+        live = self.sessions.live(session) if session else None
         if live is None:
             which = f"session {session}" if session else "any session"
             raise UnknownSession(f"no record of {which} in {self.directory}")
@@ -405,38 +375,10 @@ class State:
 
     def live(self) -> Document:
         """The session's state with what the fold needs to go on. Raises UnknownSession."""
-        live = self._live(self.session)
+        live = self._known()
         if live is None:
             raise UnknownSession(f"no journal of session {self.session} in {self.directory}")
         return live
-
-    def live_or_none(self, session: str | None = None) -> Document | None:
-        """`live` of this or another session's stem; None when nothing is known of it."""
-        return self._live(session or self.session)
-
-    def glimpse(self, session: str) -> Document | None:
-        """Who a session is and when it was active last, from the ends of its journal alone.
-
-        Costs the same however long the journal is; what lies between is not in it.
-        """
-        descriptor = workspace.open_journal(self.directory, session)
-        if descriptor is None:
-            return None
-        try:
-            size = os.fstat(descriptor).st_size
-            tail = max(0, size - GLIMPSE)
-            live = sessions.empty(session)
-            for start, end in ((0, min(tail, GLIMPSE)), (tail, size)):
-                live = sessions.fold(
-                    live, replay.Replay(descriptor, session, start, end), self.rules
-                )
-            return live
-        except OSError as error:
-            raise StateError(
-                f"{self.directory}/sessions/{session}.jsonl: {error.strerror}"
-            ) from error
-        finally:
-            os.close(descriptor)
 
     def set_phase(self, phase: str | None) -> None:
         """Pin the session's phase, or let go of it with None. Raises BadValue, UnknownSession."""
@@ -454,80 +396,7 @@ class State:
     def _write(self, *records: Document) -> None:
         if not self.session:
             raise UnknownSession(f"no session is known in {self.directory}: name one")
-        try:
-            journal.write(self.directory, self.session, *records)
-        except journal.Unusable as error:
-            raise StateError(str(error)) from None
-        except OSError as error:
-            raise StateError(
-                f"{self.directory}/sessions/{self.session}.jsonl: {error.strerror}"
-            ) from error
-
-    def last_session(self) -> str:
-        """The session of this project that was active last, "" when none is this user's."""
-        for _, session in workspace.journals(self.directory):
-            live = self.glimpse(session)
-            if live and live["last_active"]:
-                return session
-        return ""
-
-    def _live(
-        self, session: str, sync: bool = False, end: int | None = None, above: tuple[str, ...] = ()
-    ) -> Document | None:
-        """A session's state: its checkpoint, when it is whole and ours, and the records since.
-
-        With `end`, as it was when its journal had that many bytes. None when nothing is known.
-        "journal" in it says how far into the journal it reaches.
-        """
-        if session in above:
-            return None
-        saved, mark = self._saved(session)
-        descriptor = workspace.open_journal(self.directory, session)
-        if descriptor is None:
-            return {**saved, "journal": {}} if saved else None
-        try:
-            if sync:
-                os.fsync(descriptor)
-            first = replay.first_check(descriptor)
-            reach = mark.get("offset", 0)
-            size = os.fstat(descriptor).st_size if end is None else end
-            if not saved or mark.get("first") != first or not 0 <= reach <= size:
-                saved, reach = None, 0
-            records = replay.Replay(descriptor, session, reach, end)
-            state = sessions.fold(
-                saved or sessions.empty(session),
-                records,
-                self.rules,
-                lambda continues: self._base(continues, (*above, session)),
-            )
-            passed_over = {kind: mark.get("problems", {}).get(kind, 0) for kind in records.problems}
-            problems = {**mark.get("problems", {})} if saved else {}
-            for kind, count in records.problems.items():
-                problems[kind] = count + (passed_over[kind] if saved else 0)
-            state["journal"] = {"offset": records.offset, "first": first, "problems": problems}
-            return state
-        except OSError as error:
-            raise StateError(
-                f"{self.directory}/sessions/{session}.jsonl: {error.strerror}"
-            ) from error
-        finally:
-            os.close(descriptor)
-
-    def _saved(self, session: str) -> tuple[Document | None, Document]:
-        name = session_checkpoint(session)
-        try:
-            document = self.store.read(CHECKPOINTS, name)
-        except (Damaged, NewerVersion):
-            return None, {}  # the journal is the truth; a checkpoint only saves reading it
-        if document is None or not is_ours(name, document):
-            return None, {}
-        return document.get("session"), document.get("journal") or {}
-
-    def _base(self, continues: Document, above: tuple[str, ...]) -> Document | None:
-        """The state that a session's first record says it continues from."""
-        if continues.get("checkpoint"):
-            return self._saved(continues["session"])[0]
-        return self._live(continues["session"], end=continues.get("offset"), above=above)
+        self.sessions.write(self.session, *records)
 
 
 def _published(live: Document) -> Document:
@@ -544,24 +413,6 @@ def _files_records(paths: Any) -> list[Document]:
         {"event": "Files", "set": token, "part": number, "of": len(pieces), "paths": piece}
         for number, piece in enumerate(pieces, 1)
     ]
-
-
-def _body(document: Document) -> bytes:
-    whole = {name: value for name, value in document.items() if name != "check"}
-    return json.dumps(whole, separators=(",", ":")).encode()
-
-
-def _sealed(name: str, document: Document) -> Document:
-    """The document with a check value that tells whose it is and whether it is whole."""
-    return {**document, "check": journal.check(name, _body(document), journal.read_key())}
-
-
-def is_ours(name: str, document: Document) -> bool:
-    """Whether a document was sealed under this user's key, or all are trusted."""
-    given = document.get("check")
-    if not isinstance(given, str):
-        return replay.trusts_all()
-    return replay.verdict(name, _body(document), given, journal.read_key()) == replay.OURS
 
 
 # --- the functions of the module ---------------------------------------------------------------

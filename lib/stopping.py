@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import journal, replay, workspace, worktree
-from .state import State
+from .state import State, StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ def stop(event: journal.Event) -> None:
     if records:
         journal.write(state.directory, event.session, *records)
     state.checkpoint_session(event.name)
+    if state.sessions.notices:  # the work is done, but this must be told
+        raise StateError("; ".join(state.sessions.notices))
 
 
 def _what_changed(state: State, project: str, live: dict[str, Any]) -> dict[str, Any]:
@@ -60,7 +62,10 @@ def _changed_by_others(state: State, since: str) -> set[str] | None:
             break
         if session == state.session:
             continue
-        descriptor = workspace.open_journal(state.directory, session)
+        try:
+            descriptor = workspace.open_journal(state.directory, session)
+        except StateError:
+            return None
         if descriptor is None:
             continue
         with open(descriptor, "rb", closefd=True):
@@ -68,7 +73,7 @@ def _changed_by_others(state: State, since: str) -> set[str] | None:
                 if record["at"] >= since and str(record.get("event")).startswith("PostToolUse"):
                     if "command" in record:
                         return None
-                    paths.update(state.rules.changed(record))
+                    paths.update(state.sessions.rules.changed(record))
     return paths
 
 

@@ -18,7 +18,6 @@ from . import journal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import Any
 
     Files = dict[str, dict[str, Any]]
@@ -185,34 +184,43 @@ def _digest(data: bytes, key: bytes) -> str:
     return blake2b(data, digest_size=8, key=key).hexdigest()
 
 
-def _newest(files: Files, wanted: Iterable[str]) -> list[str]:
-    return sorted(wanted, key=lambda path: files[path]["last"], reverse=True)[:MOST]
+def _newest(files: Files) -> list[str]:
+    return sorted(files, key=lambda path: str(files[path]["last"]), reverse=True)[:MOST]
+
+
+def _looks_the_same(path: str, before: str) -> bool:
+    """Whether size and time are those of a fingerprint, so that contents need not be read."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return before == GONE
+    return before.startswith(f"{status.st_size}-{status.st_mtime_ns}-")
 
 
 def fingerprints(project: str, files: Files) -> dict[str, str]:
-    """Fingerprints of those files that have changed since theirs was taken."""
+    """New fingerprints of those files that do not look like theirs, or have none."""
     key = journal.read_key()
-    missing = _newest(files, (path for path, about in files.items() if "fingerprint" not in about))
-    return {path: fingerprint(os.path.join(project, path), key) for path in missing}
+    found = {}
+    for path in _newest(files):
+        where = os.path.join(project, path)
+        if not _looks_the_same(where, files[path].get("fingerprint", "")):
+            found[path] = fingerprint(where, key)
+    return found
 
 
 def drift(project: str, files: Files) -> dict[str, str]:
     """Files that are no more as they were at the checkpoint: path -> "changed" or GONE."""
     key = journal.read_key()
     drifted = {}
-    for path in _newest(files, (path for path, about in files.items() if "fingerprint" in about)):
-        before = files[path]["fingerprint"]
+    for path in _newest(files):
+        before = files[path].get("fingerprint")
         where = os.path.join(project, path)
-        try:
-            status = os.lstat(where)
-        except OSError:
-            if before != GONE:
-                drifted[path] = GONE
-            continue
-        if before.startswith(f"{status.st_size}-{status.st_mtime_ns}-"):
+        if before is None or _looks_the_same(where, before):
             continue
         after = fingerprint(where, key)
-        size, _, digest = after.split("-") if after != GONE else ("", "", "")
-        if not digest or [size, digest] != before.split("-")[::2]:
+        # A new time with the same size and contents is a touch, or a branch switched and back.
+        if GONE in (after, before) or not after.split("-")[2]:
+            drifted[path] = GONE if after == GONE else "changed"
+        elif after.split("-")[::2] != before.split("-")[::2]:
             drifted[path] = "changed"
     return drifted

@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         state = State(arguments.dir, arguments.session)
-        state.session = state.session or state.last_session()
+        state.session = state.session or state.sessions.last()
         data, lines = arguments.run(state, arguments)
         if arguments.json:
             print(json.dumps(data, indent=2))

@@ -1,0 +1,183 @@
+"""Sessions as they stand now: the last checkpoint of each, and the records since.
+
+The journal is the truth; a session's own checkpoint only saves reading it from the start, so one
+that is damaged, foreign or behind costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from . import journal, replay, workspace
+from . import session as folding
+from .policy import Rules
+from .stores import CHECKPOINTS, Damaged, NewerVersion, StoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .stores import Document, Store
+
+GLIMPSE = 16384
+"""Bytes of each end of a journal that a glimpse reads."""
+
+
+def checkpoint_name(session: str) -> str:
+    """The name of the checkpoint that the hooks keep for a session."""
+    return "session-" + session.replace("~", ".")
+
+
+def _body(document: Document) -> bytes:
+    whole = {name: value for name, value in document.items() if name != "check"}
+    return json.dumps(whole, separators=(",", ":")).encode()
+
+
+def sealed(name: str, document: Document) -> Document:
+    """The document with a check value that tells whose it is and whether it is whole."""
+    return {**document, "check": journal.check(name, _body(document), journal.read_key())}
+
+
+def is_ours(name: str, document: Document) -> bool:
+    """Whether a document was sealed under this user's key, or all are trusted."""
+    given = document.get("check")
+    if not isinstance(given, str):
+        return replay.trusts_all()
+    return replay.verdict(name, _body(document), given, journal.read_key()) == replay.OURS
+
+
+class Sessions:
+    """The sessions of one state directory.
+
+    notices  what went wrong on the way without keeping an answer back, for people to be told
+    """
+
+    def __init__(self, directory: str, project: str, store: Store) -> None:
+        self.directory = directory
+        self.project = project
+        self.store = store
+        self.notices: list[str] = []
+        self._rules: Rules | None = None
+
+    @property
+    def rules(self) -> Rules:
+        """The tables of policy.py with the project's own additions."""
+        if self._rules is None:
+            self._rules = Rules(workspace.read_settings(self.project)[0])
+        return self._rules
+
+    def live(
+        self, session: str, end: int | None = None, above: tuple[str, ...] = ()
+    ) -> Document | None:
+        """A session's state, None when nothing is known of it. Raises StoreError.
+
+        With `end`, as it was when its journal had that many bytes. "journal" in it says how far
+        into the journal it reaches; it is empty where only the checkpoint is left.
+        """
+        if session in above:
+            return None
+        saved, mark = self._saved(session)
+        descriptor = workspace.open_journal(self.directory, session)
+        if descriptor is None:
+            return {**saved, "journal": {}} if saved else None
+        try:
+            first = replay.first_check(descriptor)
+            size = os.fstat(descriptor).st_size if end is None else end
+            if not saved or mark.get("first") != first or not 0 <= mark["offset"] <= size:
+                saved, mark = None, {}
+            records = replay.Replay(descriptor, session, mark.get("offset", 0), end)
+            state = folding.fold(
+                saved or folding.empty(session),
+                records,
+                self.rules,
+                lambda continues: self._base(continues, (*above, session)),
+            )
+        except OSError as error:
+            raise self._failed(session, error) from error
+        finally:
+            os.close(descriptor)
+        problems = dict(mark.get("problems", {}))
+        for kind, count in records.problems.items():
+            problems[kind] = problems.get(kind, 0) + count
+        state["journal"] = {"offset": records.offset, "first": first, "problems": problems}
+        return state
+
+    def _saved(self, session: str) -> tuple[Document | None, Document]:
+        """A session's state and mark, as its checkpoint has them; None when it is of no use."""
+        name = checkpoint_name(session)
+        try:
+            document = self.store.read(CHECKPOINTS, name)
+        except (Damaged, NewerVersion) as error:
+            self.notices.append(str(error))
+            return None, {}
+        if document is None or not is_ours(name, document) or not document.get("session"):
+            return None, {}
+        return document["session"], document.get("journal") or {}
+
+    def _base(self, continues: Document, above: tuple[str, ...]) -> Document | None:
+        """The state that a session's first record says it continues from."""
+        if continues.get("checkpoint"):
+            return self._saved(continues["session"])[0]
+        return self.live(continues["session"], end=continues.get("offset"), above=above)
+
+    def glimpse(self, session: str) -> Document | None:
+        """Who a session is and when it was active last, from the ends of its journal alone.
+
+        Costs the same however long the journal is; what lies between is not in it. None when the
+        journal is not there or cannot be read.
+        """
+        try:
+            descriptor = workspace.open_journal(self.directory, session)
+        except StoreError as error:
+            self.notices.append(str(error))
+            return None
+        if descriptor is None:
+            return None
+        try:
+            size = os.fstat(descriptor).st_size
+            tail = max(0, size - GLIMPSE)
+            live = folding.empty(session)
+            for start, end in ((0, min(tail, GLIMPSE)), (tail, size)):
+                live = folding.fold(
+                    live, replay.Replay(descriptor, session, start, end), self.rules
+                )
+        except OSError as error:
+            raise self._failed(session, error) from error
+        finally:
+            os.close(descriptor)
+        return live
+
+    def last(self) -> str:
+        """The session that was active last, "" when none is this user's."""
+        for _, session in workspace.journals(self.directory):
+            live = self.glimpse(session)
+            if live and live["last_active"]:
+                return session
+        return ""
+
+    def sync(self, session: str) -> None:
+        """Make a session's journal durable, its name included. Raises StoreError."""
+        try:
+            sessions = journal.descend(journal.open_state(self.directory), "sessions")
+            try:
+                descriptor = os.open(session + ".jsonl", journal.READ, dir_fd=sessions)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+                os.fsync(sessions)
+            finally:
+                os.close(sessions)
+        except OSError as error:
+            raise self._failed(session, error) from error
+
+    def write(self, session: str, *records: Document) -> None:
+        """Append records of ours to a session's journal. Raises StoreError."""
+        try:
+            journal.write(self.directory, session, *records)
+        except journal.Unusable as error:
+            raise StoreError(str(error)) from None
+        except OSError as error:
+            raise self._failed(session, error) from error
+
+    def _failed(self, session: str, error: OSError) -> StoreError:
+        return StoreError(f"{self.directory}/sessions/{session}.jsonl: {error.strerror or error}")
