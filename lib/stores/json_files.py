@@ -114,35 +114,25 @@ class JsonFiles:
                 return None
             except OSError as error:
                 if error.errno == errno.ELOOP:
-                    raise Damaged(
-                        f"{self._path(shelf, file)} is a symlink; it is not followed"
-                    ) from None
-                raise self._failed(error, shelf, file) from error
+                    raise self._set_aside(parent, shelf, file, "is a symlink") from None
+                raise
             try:
-                data = self._read_descriptor(descriptor, shelf, file)
-            except OSError as error:
-                raise self._failed(error, shelf, file) from error
+                status = os.fstat(descriptor)
+                wrong = _wrong(status)
+                data = b"" if wrong else _read_all(descriptor)
             finally:
                 os.close(descriptor)
+        except OSError as error:
+            raise self._failed(error, shelf, file) from error
+        else:
+            if status.st_uid != os.geteuid():
+                where = self._path(shelf, file)
+                raise Damaged(f"{where} belongs to another user ({status.st_uid}); it is not read")
+            if wrong:
+                raise self._set_aside(parent, shelf, file, wrong)
             return self._parse(data, parent, shelf, file)
         finally:
             os.close(parent)
-
-    def _read_descriptor(self, descriptor: int, shelf: str, file: str) -> bytes:
-        status = os.fstat(descriptor)
-        where = self._path(shelf, file)
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-            raise Damaged(f"{where} is not a plain file of one name; it is not read")
-        if status.st_uid != os.geteuid():
-            raise Damaged(f"{where} belongs to another user ({status.st_uid}); it is not read")
-        if status.st_size > SIZE_LIMIT:
-            raise Damaged(f"{where} has {status.st_size >> 20} MB; it is not read")
-        chunks: list[bytes] = []
-        while True:
-            chunk = os.read(descriptor, 1 << 20)
-            if not chunk:
-                return b"".join(chunks)
-            chunks.append(chunk)
 
     def _parse(self, data: bytes, parent: int, shelf: str, file: str) -> Document:
         try:
@@ -352,6 +342,24 @@ def layout(value: object, depth: int = 3, indent: str = "") -> str:
         for name, item in value.items()
     ]
     return "{\n" + ",\n".join(members) + f"\n{indent}}}"
+
+
+def _wrong(status: os.stat_result) -> str:
+    """What is wrong with a file that this store cannot have written; "" when nothing is."""
+    if not stat.S_ISREG(status.st_mode):
+        return "is not a file"
+    if status.st_nlink != 1:
+        return "has more than one name"
+    return f"has {status.st_size >> 20} MB" if status.st_size > SIZE_LIMIT else ""
+
+
+def _read_all(descriptor: int) -> bytes:
+    chunks: list[bytes] = []
+    while True:
+        chunk = os.read(descriptor, 1 << 20)
+        if not chunk:
+            return b"".join(chunks)
+        chunks.append(chunk)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
