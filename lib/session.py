@@ -59,7 +59,14 @@ def empty(session: str) -> State:
         "last_checkpoint": None,
         "last_checkpoint_at": None,
         "counts": {"requests": 0, "calls": 0, "failed": 0, "interrupted": 0, "no_result": 0},
-        "fold": {"recent": {}, "background": {}, "head": None, "request_phase": None, **_TURN},
+        "fold": {
+            "recent": {},
+            "background": {},
+            "head": None,
+            "request_phase": None,
+            "applied": {"Restore": None, "Files": None},
+            **_TURN,
+        },
     }
 
 
@@ -349,6 +356,8 @@ def _set_phase(state: State, record: Record, _rules: Rules) -> None:
 def _set_files(state: State, record: Record, _rules: Rules) -> None:
     """The list as given, in parts: it takes effect with the last, so a torn one leaves the old."""
     inner = state["fold"]
+    if record.get("set") == inner["applied"]["Files"]:
+        return
     pending = inner.pop("pending", None)
     if record.get("part") != 1:
         if (
@@ -364,6 +373,7 @@ def _set_files(state: State, record: Record, _rules: Rules) -> None:
     if record["part"] < record["of"]:
         inner["pending"] = {"set": record.get("set"), "part": record["part"], "paths": paths}
         return
+    inner["applied"] = {**inner["applied"], "Files": record.get("set")}
     known = state["files_processed"]
     as_given = {
         "tool": None,
@@ -392,8 +402,12 @@ def _see_worktree(state: State, record: Record, rules: Rules) -> None:
 
 
 def _restore(state: State, record: Record, rules: Rules) -> None:
-    _set_phase(state, record, rules)
-    state["fold"]["request_phase"] = record.get("phase")
+    """A restore's phase; once, however often a restore that was killed has been finished."""
+    inner = state["fold"]
+    if record.get("set") != inner["applied"]["Restore"]:
+        inner["applied"] = {**inner["applied"], "Restore": record.get("set")}
+        inner["request_phase"] = record.get("phase")
+        _set_phase(state, record, rules)
 
 
 def _unlink(state: State, _record: Record, _rules: Rules) -> None:

@@ -56,6 +56,7 @@ class Sessions:
         self.project = project
         self.store = store
         self.notices: list[str] = []
+        store.finish = self._finish
         self._rules: Rules | None = None
 
     @property
@@ -99,7 +100,16 @@ class Sessions:
         for kind, count in records.problems.items():
             problems[kind] = problems.get(kind, 0) + count
         state["journal"] = {"offset": records.offset, "first": first, "problems": problems}
+        note = self.store.pending() if end is None else None
+        if note and note.get("session") == session:
+            # A restore is under way, or its process has died: readers see it whole already.
+            return folding.fold(state, note["records"], self.rules)
         return state
+
+    def _finish(self, note: Document) -> None:
+        """The session's part of a restore; twice does no harm, the fold takes each set once."""
+        if note.get("session"):
+            self.write(note["session"], *note["records"])
 
     def _saved(self, session: str) -> tuple[Document | None, Document]:
         """A session's state and mark, as its checkpoint has them; None when it is of no use."""

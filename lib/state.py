@@ -340,18 +340,18 @@ class State:
             key: kept if kept.get("check") else sealed(key, kept)
             for key, kept in document["keys"].items()
         }
-        self.store.replace_keys(documents)
+        note: Document = {}
         if self.session and workspace.journals(self.directory):
             phase = documents.get(PHASE, {}).get("value")
             was = document.get("session") or {}
             pinned = bool(was.get("phase_pinned")) and was.get(PHASE) == phase
-            restored = {
-                "event": "Restore",
-                "checkpoint": document["name"],
-                "phase": phase,
-                "pinned": pinned,
-            }
-            self._write(restored, *_files_records(documents.get(FILES, {}).get("value", [])))
+            restored = {"event": "Restore", "checkpoint": document["name"], "phase": phase}
+            files = _files_records(documents.get(FILES, {}).get("value", []))
+            restored.update(pinned=pinned, set=files[0]["set"])
+            at = journal.now()
+            records = [{**each, "at": at} for each in (restored, *files)]
+            note = {"session": self.session, "records": records}
+        self.store.replace_keys(documents, note)
 
     def _forget_old_safety(self) -> None:
         for prefix in (SAFETY, UNDONE):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Protocol
 
     Document = dict[str, Any]
@@ -28,8 +29,18 @@ if TYPE_CHECKING:
         def names(self, shelf: str) -> list[str]:
             """The names on a shelf, sorted."""
 
-        def replace_keys(self, documents: dict[str, Document]) -> None:
-            """Make KEYS hold exactly these; readers see the old ones or the new, no mixture."""
+        finish: Callable[[Document], None]
+        """Called with the note of a `replace_keys` before it is done, by whoever finishes it."""
+
+        def replace_keys(self, documents: dict[str, Document], note: Document) -> None:
+            """Make KEYS hold exactly these; readers see the old ones or the new, no mixture.
+
+            Finished by another process when this one dies, with `finish(note)` called once or,
+            after a crash, more than once.
+            """
+
+        def pending(self) -> Document | None:
+            """The note of a `replace_keys` that is not done yet, but seen by readers already."""
 
         def sweep(self) -> None:
             """Remove what killed writers left behind."""

@@ -27,6 +27,8 @@ from . import CHECKPOINTS, KEYS, Busy, Damaged, NewerVersion, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from . import Document
 
 try:
@@ -50,6 +52,7 @@ class JsonFiles:
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
+        self.finish: Callable[[Document], None] = lambda note: None
         self._held = 0
 
     # --- reading ---
@@ -185,17 +188,24 @@ class JsonFiles:
         with self.lock():
             return self._delete_file(shelf, journal.stem(name) + ".json")
 
-    def replace_keys(self, documents: dict[str, Document]) -> None:
+    def replace_keys(self, documents: dict[str, Document], note: Document) -> None:
         """Make KEYS hold exactly these; readers see the old ones or the new, never a mixture."""
         with self.lock():
-            self._write_file(KEYS, INTENT, {"v": journal.VERSION, "keys": documents})
+            self._write_file(KEYS, INTENT, {"v": journal.VERSION, "keys": documents, "note": note})
             self._finish_intent()
+
+    def pending(self) -> Document | None:
+        """The note of a `replace_keys` that is not done yet, but seen by readers already."""
+        intent = self._read_file(KEYS, INTENT)
+        return None if intent is None else intent.get("note") or {}
 
     def _finish_intent(self) -> None:
         """Carry out an intent: harmless to repeat, so a crash in the middle costs nothing."""
-        intended = self._intent()
-        if intended is None:
+        intent = self._read_file(KEYS, INTENT)
+        if intent is None:
             return
+        self.finish(intent.get("note") or {})
+        intended = intent["keys"]
         wanted = {journal.stem(name) + ".json": document for name, document in intended.items()}
         for file, document in wanted.items():
             self._write_file(KEYS, file, document)
