@@ -70,6 +70,12 @@ def empty(session: str) -> State:
     }
 
 
+def complete(saved: State) -> State:
+    """A state as a checkpoint has it, with what an older version's lacks."""
+    new = empty(saved["session_id"])
+    return {**new, **saved, "fold": {**new["fold"], **saved.get("fold", {})}}
+
+
 def inherit(base: State, session: str) -> State:
     """The state with which `session` begins when it continues from `base`.
 

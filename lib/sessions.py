@@ -121,7 +121,7 @@ class Sessions:
             return None, {}
         if document is None or not is_ours(name, document) or not document.get("session"):
             return None, {}
-        return document["session"], document.get("journal") or {}
+        return folding.complete(document["session"]), document.get("journal") or {}
 
     def _base(self, continues: Document, above: tuple[str, ...]) -> Document | None:
         """The state that a session's first record says it continues from."""
