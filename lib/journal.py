@@ -717,6 +717,8 @@ def facts_of(event: Event, project: str) -> "list[dict[str, Any]]":
         return [facts, *({**more, "more": True, **piece} for piece in rest)]
     if event.name == "UserPromptSubmit":
         prompt = _text(event.fields.get("prompt"))
+        if _text(event.fields.get("prompt_id")):
+            facts["prompt"] = clip(event.fields["prompt_id"], 128)
         if prompt.startswith("<task-notification>"):
             facts["notification"] = True  # a background task ended: not a request of the user's
         else:

@@ -63,6 +63,7 @@ def empty(session: str) -> State:
             "recent": {},
             "background": {},
             "head": None,
+            "prompt": None,
             "request_phase": None,
             "applied": {"Restore": None, "Files": None},
             **_TURN,
@@ -177,18 +178,21 @@ def _see_process(state: State, record: Record) -> None:
 def _request(state: State, record: Record, rules: Rules) -> None:
     _see_process(state, record)
     state["ended"] = None
-    state["fold"]["idle"] = False
+    inner = state["fold"]
+    inner["idle"] = False
+    if record.get("prompt") and record["prompt"] == inner["prompt"]:
+        return
+    inner["prompt"] = record.get("prompt")
     if record.get("notification"):
-        state["fold"]["shell"] = True  # a background command ended, and may have changed files
+        inner["shell"] = True  # a background command ended, and may have changed files
         return
     # Nothing tells that the user pressed Esc; but who can type a request is waiting for no call,
     # save those of subagents in the background.
-    background = state["fold"]["background"]
-    _interrupt(state, record["at"], lambda call: call.get("agent") not in background)
+    _interrupt(state, record["at"], lambda call: call.get("agent") not in inner["background"])
     state["counts"]["requests"] += 1
     state["last_request"] = record.get("text", "")
     state["last_request_at"] = record["at"]
-    state["fold"]["request_phase"] = None
+    inner["request_phase"] = None
     _enter(state, rules.phase(record), record["at"], rules)
 
 
@@ -268,17 +272,9 @@ def _finish(state: State, record: Record, rules: Rules) -> None:
         recent[call] = 1
         if len(recent) > RECENT:
             del recent[next(iter(recent))]
-    for name in ("in_flight", "interrupted"):
-        entries = state[name]
-        for index, entry in enumerate(entries):
-            if _same_call(entry, record):
-                del entries[index]
-                break
-        else:
-            continue
-        if name == "interrupted" and state["counts"]["interrupted"]:  # its end came after all
-            state["counts"]["interrupted"] -= 1
-        break
+    if not _take(state["in_flight"], record) and _take(state["interrupted"], record):
+        # It was taken for interrupted, but its end came after all.
+        state["counts"]["interrupted"] = max(0, state["counts"]["interrupted"] - 1)
     state["counts"]["calls"] += 1
     if "command" in record or not (record.get("path") or record.get("url")):
         state["fold"]["shell"] = True
@@ -289,6 +285,15 @@ def _finish(state: State, record: Record, rules: Rules) -> None:
     else:
         _succeed(state, record, changed, rules)
     _enter(state, rules.phase(record), record["at"], rules)
+
+
+def _take(calls: list[Record], call: Record) -> bool:
+    """Remove a call from a list of calls; whether it was there."""
+    for index, other in enumerate(calls):
+        if _same_call(other, call):
+            del calls[index]
+            return True
+    return False
 
 
 def _fail(state: State, record: Record) -> None:
