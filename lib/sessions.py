@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 GLIMPSE = 16384
 """Bytes of each end of a journal that a glimpse reads."""
 
+RECENT = 4 << 20
+"""Bytes of a journal's end that are searched for what another session did in one turn."""
+
 
 def checkpoint_name(session: str) -> str:
     """The name of the checkpoint that the hooks keep for a session."""
@@ -155,6 +158,26 @@ class Sessions:
         finally:
             os.close(descriptor)
         return live
+
+    def records_since(self, session: str, since: str) -> list[Document] | None:
+        """A session's ended calls since a time; None when they cannot be told or are too many."""
+        try:
+            descriptor = workspace.open_journal(self.directory, session)
+        except StoreError:
+            return None
+        if descriptor is None:
+            return []
+        try:
+            start = max(0, os.fstat(descriptor).st_size - RECENT)
+            records = list(replay.Replay(descriptor, session, start))
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
+        if start and (not records or records[0]["at"] >= since):
+            return None
+        ends = ("PostToolUse", "PostToolUseFailure")
+        return [each for each in records if each["at"] >= since and each.get("event") in ends]
 
     def last(self) -> str:
         """The session that was active last, "" when none is this user's."""

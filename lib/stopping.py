@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+KINDS = ("created", "changed", "deleted")
+
+
 def stop(event: journal.Event) -> None:
     """Stop, StopFailure and PreCompact checkpoint; SessionEnd, which gets 1.5 s, only marks."""
     journal.record(event)
@@ -36,44 +39,34 @@ def _what_changed(state: State, project: str, live: dict[str, Any]) -> dict[str,
     found = worktree.changed_since(project, replay.seconds(began), live["fold"]["head"])
     if found is None:
         return {}
-    found["since"] = began
     others = _changed_by_others(state, began)
-    mine = live["files_processed"]
-    for kind in ("created", "changed", "deleted"):
-        found[kind] = [
-            path
-            for path in found.get(kind, ())
-            if others is not None
-            and path not in others
-            and not (
-                path in mine
-                and (mine[path]["last"] >= began or mine[path]["outcome"] == kind == "deleted")
-            )
-        ]
-    return found
+    news: dict[str, Any] = {"head": found["head"], "since": began}
+    for kind in KINDS:
+        for path in found.get(kind, ()):
+            known = live["files_processed"].get(path)
+            told = known and (known["last"] >= began or known["outcome"] == kind == "deleted")
+            if others is not None and path not in others and not told:
+                outcome = "changed" if known and kind == "created" else kind
+                news.setdefault(outcome, []).append(path)
+    return news
 
 
 def _changed_by_others(state: State, since: str) -> set[str] | None:
-    """Paths that other sessions changed since a time; None when one ran a shell, which git cannot
-    tell from ours."""
+    """Paths that other sessions changed since a time.
+
+    None when one of them ran a shell meanwhile: what that changed, git cannot tell from ours.
+    """
     paths: set[str] = set()
     for changed, session in workspace.journals(state.directory):
         if changed < replay.seconds(since):
             break
         if session == state.session:
             continue
-        try:
-            descriptor = workspace.open_journal(state.directory, session)
-        except StateError:
+        records = state.sessions.records_since(session, since)
+        if records is None or any("command" in record for record in records):
             return None
-        if descriptor is None:
-            continue
-        with open(descriptor, "rb", closefd=True):
-            for record in replay.Replay(descriptor, session):
-                if record["at"] >= since and str(record.get("event")).startswith("PostToolUse"):
-                    if "command" in record:
-                        return None
-                    paths.update(state.sessions.rules.changed(record))
+        for record in records:
+            paths.update(state.sessions.rules.changed(record))
     return paths
 
 
@@ -81,17 +74,13 @@ def _with(files: dict[str, Any], seen: dict[str, Any]) -> dict[str, Any]:
     """The files processed once what was seen is among them."""
     return {
         **files,
-        **{
-            path: {"last": "~"}
-            for kind in ("created", "changed", "deleted")
-            for path in seen.get(kind, ())
-        },
+        **{path: {"last": "~"} for kind in KINDS for path in seen.get(kind, ())},
     }
 
 
 def _records(seen: dict[str, Any], prints: dict[str, str]) -> list[dict[str, Any]]:
     """The observations as records that each fit one."""
-    changes = {kind: seen[kind] for kind in ("created", "changed", "deleted") if seen.get(kind)}
+    changes = {kind: seen[kind] for kind in KINDS if kind in seen}
     records = []
     if seen:
         pieces = journal.in_pieces(changes)
