@@ -100,6 +100,19 @@ class Replay:
                     self.problems[worth] = self.problems.get(worth, 0) + 1
 
 
+def reseal(data: bytes, session: str) -> tuple[bytes, int]:
+    """A journal's bytes with its foreign records sealed under the user's key, and their number."""
+    key = journal.read_key()
+    lines = data.split(b"\n")
+    count = 0
+    for index, line in enumerate(lines):
+        if read_line(line, session, key)[0] == FOREIGN:
+            body = line.rpartition(b',"check":"')[0]
+            lines[index] = b'%b,"check":"%b"}' % (body, journal.check(session, body, key).encode())
+            count += 1
+    return b"\n".join(lines), count
+
+
 def first_check(descriptor: int) -> str:
     """The check value of a journal's first line, which tells it from another; "" if it has none."""
     os.lseek(descriptor, 0, os.SEEK_SET)

@@ -36,16 +36,22 @@ def _body(document: Document) -> bytes:
 
 
 def sealed(name: str, document: Document) -> Document:
-    """The document with a check value that tells whose it is and whether it is whole."""
-    return {**document, "check": journal.check(name, _body(document), journal.read_key())}
+    """The document with a check value that tells whose it is and whether it is whole.
+
+    It names itself, a checkpoint by its "name" and a key by its own: so a copy of a checkpoint's
+    file stays what it is.
+    """
+    check = journal.check(document.get("name", name), _body(document), journal.read_key())
+    return {**document, "check": check}
 
 
-def is_ours(name: str, document: Document) -> bool:
-    """Whether a document was sealed under this user's key, or all are trusted."""
+def verdict_on(name: str, document: Document) -> str:
+    """Whether a document is OURS, FOREIGN, or DAMAGED by a hand or a disk."""
     given = document.get("check")
     if not isinstance(given, str):
-        return replay.trusts_all()
-    return replay.verdict(name, _body(document), given, journal.read_key()) == replay.OURS
+        return replay.OURS if replay.trusts_all() else replay.FOREIGN
+    scope = str(document.get("name", name))
+    return replay.verdict(scope, _body(document), given, journal.read_key())
 
 
 class Sessions:
@@ -86,8 +92,9 @@ class Sessions:
         try:
             first = replay.first_check(descriptor)
             size = os.fstat(descriptor).st_size if end is None else end
+            behind = None
             if not saved or mark.get("first") != first or not 0 <= mark["offset"] <= size:
-                saved, mark = None, {}
+                behind, saved, mark = saved, None, {}
             records = replay.Replay(descriptor, session, mark.get("offset", 0), end)
             state = folding.fold(
                 saved or folding.empty(session),
@@ -99,6 +106,9 @@ class Sessions:
             raise self._failed(session, error) from error
         finally:
             os.close(descriptor)
+        if behind:
+            for name in ("last_checkpoint", "last_checkpoint_at"):
+                state[name] = behind[name]
         problems = dict(mark.get("problems", {}))
         for kind, count in records.problems.items():
             problems[kind] = problems.get(kind, 0) + count
@@ -122,7 +132,9 @@ class Sessions:
         except (Damaged, NewerVersion) as error:
             self.notices.append(str(error))
             return None, {}
-        if document is None or not is_ours(name, document) or not document.get("session"):
+        if document is None or document.get("name") != name or not document.get("session"):
+            return None, {}
+        if verdict_on(name, document) != replay.OURS:
             return None, {}
         return folding.complete(document["session"]), document.get("journal") or {}
 

@@ -62,7 +62,7 @@ def _notice(state: State, live: dict[str, Any], continues: dict[str, Any] | None
     if foreign:
         notices.append(
             f"{foreign} records in {state.directory} were not written by this user on this machine "
-            "and were not told to Claude; set WORKFLOW_STATE_TRUST=all to use them"
+            "and were not told to Claude; `workflow-state trust` adopts them"
         )
     if problems.get("newer"):
         notices.append(

@@ -29,7 +29,8 @@ if not __package__:
 
 from . import journal, workspace
 from . import session as folding
-from .sessions import Sessions, checkpoint_name, sealed
+from .replay import OURS
+from .sessions import Sessions, checkpoint_name, sealed, verdict_on
 from .stores import CHECKPOINTS, KEYS, Busy, Damaged, NewerVersion, StoreError, open_store
 from .workspace import BadName
 
@@ -53,6 +54,7 @@ __all__ = [
     "StateError",
     "UnknownCheckpoint",
     "UnknownSession",
+    "Untrusted",
     "checkpoint",
     "load_state",
     "restore_checkpoint",
@@ -72,6 +74,10 @@ SAFETY_KEPT = 20
 
 class BadValue(StateError, ValueError):
     """A value that JSON cannot hold exactly, or that the key does not take."""
+
+
+class Untrusted(StateError):
+    """A checkpoint that this user has not written; `workflow-state trust` adopts it."""
 
 
 class UnknownCheckpoint(StateError, LookupError):
@@ -314,6 +320,11 @@ class State:
         """
         with self.store.lock():
             document = self.read_checkpoint(name)
+            if journal.read_key() and verdict_on(name, document) != OURS:
+                raise Untrusted(
+                    f"checkpoint {name} in {self.directory} was written by another user or changed "
+                    "by hand; `workflow-state trust` adopts what others wrote"
+                )
             safety = self.checkpoint(self._unused(SAFETY), trigger="restore")
             self._put_back(document)
             self._forget_old_safety()

@@ -14,7 +14,7 @@ import sys
 from .. import journal
 from ..quoting import printable
 from ..state import State, StateError
-from . import checkpoints, keys, log, phase, status
+from . import checkpoints, keys, log, phase, status, trust
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"workflow-state {VERSION}")
     parser.set_defaults(run=status.status, json=False, session=None, dir=None)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
-    for module in (status, log, checkpoints, keys, phase):
+    for module in (status, log, checkpoints, keys, phase, trust):
         module.register(commands, [common])
     return parser
 

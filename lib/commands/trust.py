@@ -1,0 +1,29 @@
+"""`trust`: adopt state that came with a clone, or from another machine."""
+
+from __future__ import annotations
+
+from ..trust import adopt
+from .answers import add
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+    from ..state import State
+    from .answers import Answer
+
+
+def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    """Add this command to the parser."""
+    parser = add(commands, parents, "trust", trust, "adopt what another user or machine wrote")
+    parser.add_argument("--dry-run", action="store_true", help="only say how many there are")
+
+
+def trust(state: State, arguments: argparse.Namespace) -> Answer:
+    """Adopt, or count."""
+    counts = adopt(state, arguments.dry_run)
+    if not any(counts.values()):
+        return counts, [f"Everything in {state.directory} that is whole is yours already."]
+    said = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+    return counts, [f"{'To adopt' if arguments.dry_run else 'Adopted'}: {said}."]
