@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 import time
 from _blake2 import blake2b
 
@@ -47,6 +46,8 @@ def repository_of(project: str) -> str:
 
 def _git(repository: str, arguments: list[str], seconds: float) -> bytes | None:
     """What git prints; None when it is not there, fails, or takes too long."""
+    import subprocess  # as costly as the rest of a stop, and most turns need no git
+
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     environment.update(GIT_OPTIONAL_LOCKS="0", GIT_TERMINAL_PROMPT="0", LC_ALL="C")
     # A file system monitor is a program that the repository's configuration names: not run here.
