@@ -327,7 +327,7 @@ class State:
                 )
             safety = self.checkpoint(self._unused(SAFETY), trigger="restore")
             self._put_back(document)
-            self._forget_old_safety()
+            self._forget_old_safeties()
         return safety
 
     def undo(self) -> str:
@@ -337,7 +337,7 @@ class State:
         nothing to undo, and StateError.
         """
         with self.store.lock():
-            safeties = [name for name in self.store.names(CHECKPOINTS) if name.startswith(SAFETY)]
+            safeties = self._safeties(SAFETY, "restore")
             if not safeties:
                 raise UnknownCheckpoint(f"no restore to undo in {self.directory}")
             document = self.read_checkpoint(safeties[-1])
@@ -364,10 +364,21 @@ class State:
             note = {"session": self.session, "records": records}
         self.store.replace_keys(documents, note)
 
-    def _forget_old_safety(self) -> None:
-        for prefix in (SAFETY, UNDONE):
-            kept = [name for name in self.store.names(CHECKPOINTS) if name.startswith(prefix)]
-            for name in kept[:-SAFETY_KEPT]:
+    def _safeties(self, prefix: str, trigger: str) -> list[str]:
+        """The checkpoints that restores and undos made by themselves, oldest first.
+
+        A user may choose a name like theirs: what made a checkpoint is in it.
+        """
+        found = []
+        for name in self.store.names(CHECKPOINTS):
+            document = self.store.read(CHECKPOINTS, name) if name.startswith(prefix) else None
+            if document is not None and document.get("trigger") == trigger:
+                found.append((document["created"], len(name), name))
+        return [name for _, _, name in sorted(found)]
+
+    def _forget_old_safeties(self) -> None:
+        for prefix, trigger in ((SAFETY, "restore"), (UNDONE, "undo")):
+            for name in self._safeties(prefix, trigger)[:-SAFETY_KEPT]:
                 self.store.delete(CHECKPOINTS, name)
 
     # --- sessions ---
