@@ -162,7 +162,7 @@ class Context:
         counts = live["counts"]
         if counts["calls"]:
             parts.append(
-                f"{counts['calls']} calls ended in this session, {counts['failed']} failed."
+                f"Calls ended in this session: {counts['calls']}, {counts['failed']} failed."
             )
         return " ".join(parts)
 

@@ -386,11 +386,11 @@ def check(scope: str, body: bytes, key: bytes) -> str:
     """The check value of `body`: 8 hex digits that tell damage, then 16 that tell whose it is.
 
     `scope` (a session's stem, a checkpoint's name) is digested with it, so that a record copied
-    elsewhere is not taken for one written there. Without a key only the first part is there.
+    elsewhere is not taken for one written there. Without a key the second part proves nothing.
     """
     body = scope.encode() + b"\n" + body
     plain = blake2b(body, digest_size=4).hexdigest()
-    return f"{plain}.{blake2b(body, digest_size=8, key=key).hexdigest()}" if key else plain
+    return f"{plain}.{blake2b(body, digest_size=8, key=key).hexdigest()}"
 
 
 # --- the record --------------------------------------------------------------------------------

@@ -288,8 +288,14 @@ class State:
             new: Document = {"keys": self._documents(known), "session": live}
         else:
             new = self.read_checkpoint(after)
+        sessions = bool(old.get("session") and new.get("session"))
         one, two = (
-            {key: kept["value"] for key, kept in each["keys"].items()} for each in (old, new)
+            {
+                key: kept["value"]
+                for key, kept in each["keys"].items()
+                if not (sessions and key in (PHASE, FILES))  # told once, by the sessions
+            }
+            for each in (old, new)
         )
         was, now = (each.get("session") or folding.empty("") for each in (old, new))
         return {

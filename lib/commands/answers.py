@@ -30,11 +30,12 @@ def add(
     return parser
 
 
-def when(at: str | None) -> str:
+def when(at: str | None, to: str = "seconds") -> str:
     """A recorded time for people: "2026-11-23 14:31:05 UTC, 5 min ago"."""
     if not at:
         return "never"
-    return f"{at[:10]} {at[11:19]} UTC, {ago(time.time() - seconds(at))}"
+    clock = f"{at[11:16]}" if to == "minutes" else f"{at[11:19]} UTC"
+    return f"{at[:10]} {clock}, {ago(time.time() - seconds(at))}"
 
 
 def table(rows: list[list[str]]) -> list[str]:

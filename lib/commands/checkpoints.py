@@ -61,7 +61,14 @@ def checkpoints(state: State, _arguments: argparse.Namespace) -> Answer:
         keys = str(len(about["keys"]))
         phase = about["current_phase"] or "-"
         rows.append(
-            [about["name"], when(about["created"]), about["trigger"] or "-", phase, files, keys]
+            [
+                about["name"],
+                when(about["created"], "minutes"),
+                about["trigger"] or "-",
+                phase,
+                files,
+                keys,
+            ]
         )
     return found, table(rows)
 

@@ -62,6 +62,8 @@ def _line(record: dict[str, Any]) -> str:
     for kind in ("created", "changed", "deleted", "paths"):
         if kind in record:
             words.append(f"{kind}: {', '.join(record[kind])}")
+    if "fingerprints" in record:
+        words.append(f"fingerprints: {', '.join(record['fingerprints'])}")
     agent = (
         f" [subagent {record.get('agent_type') or record['agent']}]" if record.get("agent") else ""
     )

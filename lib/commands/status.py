@@ -48,13 +48,9 @@ def status(state: State, arguments: argparse.Namespace) -> Answer:
         ["phase", _phase(live)],
         ["files", f"{len(live['files_processed'])} changed, {len(live['files_read'])} read"],
         ["calls", _calls(live)],
-        ["checkpoint", f"{live['last_checkpoint']} ({when(live['last_checkpoint_at'])})"],
-        ["request", f'"{_line(live["last_request"], 60)}" ({when(live["last_request_at"])})'],
+        ["checkpoint", _checkpoint(live)],
+        ["request", _request(live, 60)],
     ]
-    if not live["last_checkpoint"]:
-        rows[4][1] = "none yet"
-    if not live["last_request"]:
-        rows.pop()
     for call in live["in_flight"]:
         rows.append(["in flight", f"{_call(call)} since {when(call['since'])}"])
     data = {
@@ -100,14 +96,8 @@ def _session_lines(live: dict[str, Any]) -> list[str]:
             ["phase", _phase(live)],
             ["active", f"{when(live['started'])}; last {when(live['last_active'])}"],
             ["calls", _calls(live)],
-            [
-                "checkpoint",
-                f"{live['last_checkpoint'] or 'none yet'} ({when(live['last_checkpoint_at'])})",
-            ],
-            [
-                "request",
-                f'"{_line(live["last_request"] or "", 300)}" ({when(live["last_request_at"])})',
-            ],
+            ["checkpoint", _checkpoint(live)],
+            ["request", _request(live, 300)],
         ]
     )
     for title, name in (("Files changed", "files_processed"), ("Files read", "files_read")):
@@ -152,6 +142,16 @@ def _phase(live: dict[str, Any]) -> str:
         return "not known yet"
     how = "pinned" if live["phase_pinned"] else "inferred"
     return f"{live['current_phase']} ({how}, since {when(live['phase_since'])})"
+
+
+def _checkpoint(live: dict[str, Any]) -> str:
+    name = live["last_checkpoint"]
+    return f"{name} ({when(live['last_checkpoint_at'])})" if name else "none yet"
+
+
+def _request(live: dict[str, Any], limit: int) -> str:
+    text = live["last_request"]
+    return f'"{_line(text, limit)}" ({when(live["last_request_at"])})' if text else "none yet"
 
 
 def _calls(live: dict[str, Any]) -> str:

@@ -343,9 +343,16 @@ class JsonFiles:
 
 
 def layout(value: object, depth: int = 3, indent: str = "") -> str:
-    """`value` as JSON for people and line-wise tools: members to a depth on lines of their own."""
+    """`value` as JSON for people and line-wise tools.
+
+    Members to a depth have lines of their own, but for small objects below the top.
+    """
     if not isinstance(value, dict) or not value or depth == 0:
         return json.dumps(value, allow_nan=False)
+    if depth < 3 and not any(isinstance(item, (dict, list)) for item in value.values()):
+        line = json.dumps(value, allow_nan=False)
+        if len(line) + len(indent) <= 88:
+            return line
     inner = indent + "  "
     members = [
         f"{inner}{json.dumps(name)}: {layout(item, depth - 1, inner)}"
