@@ -25,7 +25,9 @@ if not __package__:
     _package = type(sys)("workflow_state")
     _package.__path__ = [os.path.dirname(os.path.realpath(__file__))]
     sys.modules.setdefault("workflow_state", _package)
+    _given = __package__, __spec__
     __package__ = "workflow_state"
+    __spec__ = type(sys.__spec__)("workflow_state.state", None)
 
 from . import journal, workspace
 from . import session as folding
@@ -33,6 +35,9 @@ from .replay import OURS
 from .sessions import Sessions, checkpoint_name, sealed, verdict_on
 from .stores import CHECKPOINTS, KEYS, Busy, Damaged, NewerVersion, StoreError, open_store
 from .workspace import BadName
+
+if __package__ == "workflow_state":
+    __package__, __spec__ = _given  # reloading goes by these
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,12 +100,17 @@ def _stamp() -> str:
     )
 
 
+def _no_pair_lost(pairs: list[tuple[str, Any]]) -> Document:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("two of its keys would become one")
+    return members
+
+
 def _exactly(value: Any) -> Any:
-    """`value` as JSON gives it back. Raises BadValue where that is not what was given."""
+    """`value` as JSON gives it back: tuples as lists, keys as strings. Raises BadValue."""
     try:
-        text = json.dumps(value, allow_nan=False)
-        text.encode("ascii")
-        return json.loads(text)
+        return json.loads(json.dumps(value, allow_nan=False), object_pairs_hook=_no_pair_lost)
     except (TypeError, ValueError, RecursionError) as error:
         raise BadValue(f"the value cannot be held by JSON ({error}); nothing was saved") from None
 
@@ -138,7 +148,9 @@ class State:
         """
         workspace.check_name(key, "key")
         value = _exactly(value)
-        if self.session and key == PHASE:
+        if self.session and key == PHASE and value is None:
+            self._write({"event": "Phase", "phase": None, "pinned": False})
+        elif self.session and key == PHASE:
             self.set_phase(value)
         elif self.session and key == FILES:
             self._write(*_files_records(value))
@@ -247,20 +259,25 @@ class State:
         """Every checkpoint's name, created, trigger, phase and number of files, oldest first."""
         found = []
         for name in self.store.names(CHECKPOINTS):
-            document = self.store.read(CHECKPOINTS, name)
-            if document is not None:
-                session = document.get("session") or {}
-                found.append(
-                    {
-                        "name": name,
-                        "created": document["created"],
-                        "trigger": document.get("trigger"),
-                        "session_id": session.get("session_id"),
-                        "current_phase": session.get("current_phase"),
-                        "files_processed": len(session.get("files_processed", ())),
-                        "keys": sorted(document["keys"]),
-                    }
-                )
+            try:
+                document = self.store.read(CHECKPOINTS, name)
+            except (Damaged, NewerVersion) as error:
+                self.sessions.notices.append(str(error))  # one does not hide the others
+                continue
+            if document is None:
+                continue
+            session = folding.complete(document.get("session") or {})
+            found.append(
+                {
+                    "name": name,
+                    "created": document["created"],
+                    "trigger": document.get("trigger"),
+                    "session_id": session["session_id"] or None,
+                    "current_phase": session["current_phase"],
+                    "files_processed": len(session["files_processed"]),
+                    "keys": sorted(document["keys"]),
+                }
+            )
         return sorted(found, key=lambda about: (about["created"], about["name"]))
 
     def read_checkpoint(self, name: str) -> Document:
@@ -297,7 +314,7 @@ class State:
             }
             for each in (old, new)
         )
-        was, now = (each.get("session") or folding.empty("") for each in (old, new))
+        was, now = (folding.complete(each.get("session") or {}) for each in (old, new))
         return {
             "from": before,
             "to": after,
@@ -305,7 +322,9 @@ class State:
                 "added": {key: two[key] for key in two if key not in one},
                 "removed": {key: one[key] for key in one if key not in two},
                 "changed": {
-                    key: [one[key], two[key]] for key in one if key in two and one[key] != two[key]
+                    key: [one[key], two[key]]
+                    for key in one
+                    if key in two and json.dumps(one[key]) != json.dumps(two[key])
                 },
             },
             PHASE: None if was[PHASE] == now[PHASE] else [was[PHASE], now[PHASE]],
@@ -435,6 +454,8 @@ def _published(live: Document) -> Document:
 def _files_records(paths: Any) -> list[Document]:
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
         raise BadValue(f"{FILES} takes a list of paths; nothing was saved")
+    if len(set(paths)) != len(paths):
+        raise BadValue(f"{FILES} names a path twice; nothing was saved")
     pieces = [piece.get("paths", []) for piece in journal.in_pieces({"paths": paths})]
     token = os.urandom(4).hex()
     return [
@@ -455,7 +476,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from pathlib import Path
 
-    _found = Path(journal.find_state(journal.find_project()))
+    try:
+        _found = Path(journal.find_state(journal.find_project()))
+    except (OSError, journal.Unusable):
+        _found = Path(".claude/state")  # the current directory is gone; using it will tell
     return _found
 
 
@@ -466,7 +490,11 @@ def _state() -> State:
 
 
 def _tell(error: Exception) -> None:
-    print(f"workflow-state: {' '.join(str(error).split())}", file=sys.stderr)
+    if sys.stderr is not None:  # else print would take it to stdout
+        try:
+            print(f"workflow-state: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+        except (OSError, ValueError):
+            pass  # stderr is full or closed: what is returned tells it too
 
 
 def save_state(key: str, value: Any) -> bool:
@@ -519,6 +547,7 @@ def main() -> None:
 
     STATE_DIR = tempfile.mkdtemp(prefix="workflow-state-")
     os.environ.pop("CLAUDE_CODE_SESSION_ID", None)
+    os.environ["WORKFLOW_STATE_KEY"] = "example"  # no key is made in the home directory
     try:
         save_state("current_phase", "building")
         save_state("files_processed", ["file1.py", "file2.py"])

@@ -124,7 +124,7 @@ def open_journal(directory: str, session: str) -> int | None:
     try:
         sessions = journal.descend(journal.open_state(directory), "sessions")
         try:
-            descriptor = os.open(session + ".jsonl", journal.READ, dir_fd=sessions)
+            descriptor = os.open(session + ".jsonl", journal.READ, 0o600, dir_fd=sessions)
         finally:
             os.close(sessions)
     except FileNotFoundError:

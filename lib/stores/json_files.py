@@ -43,8 +43,45 @@ LOCK_SECONDS = 2.0
 SIZE_LIMIT = 64 << 20
 """Bytes of one document; a larger one is not what this store writes."""
 
+DEEPEST = 50_000
+"""Brackets in a document that no JSON reader of Python's takes, from however shallow a caller."""
+
 RETIRED = 3600
 """Seconds after which a temporary file's writer is taken for dead."""
+
+
+class _Folder:
+    """A shelf's open folder as a context; what the system refuses in it becomes a StoreError.
+
+    The descriptor, or None where there is no such folder and it is not to be made.
+    """
+
+    def __init__(self, store: JsonFiles, shelf: str, create: bool = False) -> None:
+        self._store, self._shelf, self._create = store, shelf, create
+
+    def __enter__(self) -> int | None:
+        try:
+            descriptor = journal.open_state(self._store.directory, self._create)
+            if self._create:
+                journal.furnish(descriptor)
+            if self._shelf != KEYS:
+                mode = 0o700 if self._create else 0
+                descriptor = journal.descend(descriptor, self._shelf, mode)
+        except FileNotFoundError as error:
+            if self._create:
+                raise self._store.failed(error, self._shelf) from error
+            self._descriptor = None
+        except OSError as error:
+            raise self._store.failed(error, self._shelf) from error
+        else:
+            self._descriptor = descriptor
+        return self._descriptor
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if self._descriptor is not None:
+            _close(self._descriptor)
+        if isinstance(error, OSError):
+            raise self._store.failed(error, self._shelf) from error
 
 
 class JsonFiles:
@@ -60,116 +97,111 @@ class JsonFiles:
     def read(self, shelf: str, name: str) -> Document | None:
         """The document, or None when there is none. Raises Damaged, NewerVersion, StoreError."""
         if shelf == KEYS:
-            intended = self._intent()
-            if intended is not None:
-                return intended.get(name)
+            intent = self._read_file(KEYS, INTENT)
+            if intent is not None:
+                document: Document | None = intent["keys"].get(name)
+                return document
         return self._read_file(shelf, journal.stem(name) + ".json")
 
     def names(self, shelf: str) -> list[str]:
         """The names on a shelf, sorted."""
-        if shelf == KEYS:
-            intended = self._intent()
-            if intended is not None:
-                return sorted(intended)
-        descriptor = self._open_shelf(shelf)
-        if descriptor is None:
-            return []
-        try:
-            listed = os.listdir(descriptor)
-        except OSError as error:
-            raise self._failed(error, shelf) from error
-        finally:
-            os.close(descriptor)
-        names = [entry[:-5].partition("~")[0] for entry in listed if entry.endswith(".json")]
-        return sorted(name for name in names if journal.is_name(name))
+        before = None
+        while True:
+            intent = self._read_file(KEYS, INTENT) if shelf == KEYS else None
+            if intent is not None:
+                return sorted(intent["keys"])
+            listed = self._list(shelf)
+            if shelf != KEYS or listed == before:
+                return listed
+            before = listed  # once more: all keys may have been replaced during the listing
 
-    def _intent(self) -> dict[str, Document] | None:
-        document = self._read_file(KEYS, INTENT)
-        return None if document is None else document["keys"]
+    def _list(self, shelf: str) -> list[str]:
+        with _Folder(self, shelf) as folder:
+            entries = [] if folder is None else os.listdir(folder)
+        names = {entry[:-5].partition("~")[0] for entry in entries if entry.endswith(".json")}
+        there = set(entries)
+        ours = [name for name in names if journal.is_name(name)]
+        return sorted(name for name in ours if journal.stem(name) + ".json" in there)
 
-    def _open_shelf(self, shelf: str) -> int | None:
-        try:
-            return self._descend(journal.open_state(self.directory), shelf, 0)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise self._failed(error, shelf) from error
-
-    def _make_shelf(self, shelf: str) -> int:
-        try:
-            descriptor = journal.open_state(self.directory, create=True)
-            journal.furnish(descriptor)
-            return self._descend(descriptor, shelf, 0o700)
-        except OSError as error:
-            raise self._failed(error, shelf) from error
-
-    def _descend(self, descriptor: int, shelf: str, mode: int) -> int:
-        return descriptor if shelf == KEYS else journal.descend(descriptor, shelf, mode)
+    def pending(self) -> Document | None:
+        """The note of a `replace_keys` that is not done yet, but seen by readers already."""
+        intent = self._read_file(KEYS, INTENT)
+        return None if intent is None else intent.get("note") or {}
 
     def _read_file(self, shelf: str, file: str) -> Document | None:
-        parent = self._open_shelf(shelf)
-        if parent is None:
-            return None
-        try:
+        document, wrong = self._examine(shelf, file)
+        return self._settle(shelf, file) if wrong else document
+
+    def _examine(self, shelf: str, file: str) -> tuple[Document | None, str]:
+        """A file's document, and what proves that this store has not written it; "" for nothing."""
+        with _Folder(self, shelf) as folder:
+            if folder is None:
+                return None, ""
             try:
-                descriptor = os.open(file, journal.READ, dir_fd=parent)
+                descriptor = os.open(file, journal.READ, 0o600, dir_fd=folder)
             except FileNotFoundError:
-                return None
+                return None, ""
             except OSError as error:
                 if error.errno == errno.ELOOP:
-                    raise self._set_aside(parent, shelf, file, "is a symlink") from None
+                    return None, "is a symlink"
                 raise
             try:
-                status = os.fstat(descriptor)
-                wrong = _wrong(status)
+                wrong = _wrong_kind(os.fstat(descriptor))
                 data = b"" if wrong else _read_all(descriptor)
             finally:
-                os.close(descriptor)
-        except OSError as error:
-            raise self._failed(error, shelf, file) from error
-        else:
-            if status.st_uid != os.geteuid():
-                where = self._path(shelf, file)
-                raise Damaged(f"{where} belongs to another user ({status.st_uid}); it is not read")
-            if wrong:
-                raise self._set_aside(parent, shelf, file, wrong)
-            return self._parse(data, parent, shelf, file)
-        finally:
-            os.close(parent)
+                _close(descriptor)
+        return (None, wrong) if wrong else self._parse(data, shelf, file)
 
-    def _parse(self, data: bytes, parent: int, shelf: str, file: str) -> Document:
+    def _parse(self, data: bytes, shelf: str, file: str) -> tuple[Document | None, str]:
         try:
-            document = json.loads(data.decode())
-        except (ValueError, RecursionError) as error:
-            raise self._set_aside(parent, shelf, file, f"is not JSON ({error})") from None
+            document = json.loads(data.decode(), parse_constant=_refuse, parse_float=_finite)
+        except ValueError as error:
+            return None, f"is not JSON ({error})"
+        except RecursionError:
+            if data.count(b"[") + data.count(b"{") > DEEPEST:
+                return None, "nests too deeply"
+            where = self._path(shelf, file)
+            raise StoreError(f"{where} nests too deeply to be read from here") from None
         if not isinstance(document, dict):
-            raise self._set_aside(parent, shelf, file, "is not an object")
+            return None, "is not an object"
         version = document.get("v", journal.VERSION)
         if version != journal.VERSION:
             raise NewerVersion(
-                f"{self._path(shelf, file)} has format version {version!r}, this is version "
+                f"{self._path(shelf, file)} has format version {version!r:.40}, this is version "
                 f"{journal.VERSION}; it is left as it is: use the workflow-state that wrote it"
             )
-        wanted = {KEYS: ("value",), CHECKPOINTS: ("keys", "created")}[shelf]
-        if file == INTENT:
-            wanted = ("keys",)
-        if not all(name in document for name in wanted) or not isinstance(
-            document.get("keys", {}), dict
-        ):
-            raise self._set_aside(parent, shelf, file, f"lacks {' or '.join(wanted)}")
-        return document
+        return document, _wrong_shape(shelf, file, document)
 
-    def _set_aside(self, parent: int, shelf: str, file: str, reason: str) -> Damaged:
-        """Rename a file that is proven damaged, so that it is told once and its bytes are kept."""
-        kept = (
-            f"{file}.damaged-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.urandom(2).hex()}"
-        )
+    def _settle(self, shelf: str, file: str) -> Document | None:
+        """Set a damaged file aside, so that it is told once and its bytes are kept.
+
+        Under the lock, after a second look: a writer may have put a good one in its place.
+        """
         where = self._path(shelf, file)
         try:
-            os.rename(file, kept, src_dir_fd=parent, dst_dir_fd=parent)
-        except OSError as error:
-            return Damaged(f"{where} {reason}, and could not be set aside: {error.strerror}")
-        return Damaged(f"{where} {reason}; its bytes are kept in {kept}")
+            self.lock().__enter__()
+        except Damaged:
+            raise
+        except StoreError as error:
+            raise Damaged(f"{where} is damaged, and cannot be set aside: {error}") from None
+        try:
+            document, wrong = self._examine(shelf, file)
+            if not wrong:
+                return document
+            kept = self._keep_aside(shelf, file)
+        finally:
+            self.__exit__()
+        raise Damaged(f"{where} {wrong}; {kept}")
+
+    def _keep_aside(self, shelf: str, file: str) -> str:
+        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+        kept = f"{file}.damaged-{stamp}-{os.urandom(2).hex()}"
+        with _Folder(self, shelf) as folder:
+            try:
+                os.rename(file, kept, src_dir_fd=folder, dst_dir_fd=folder)
+            except OSError as error:
+                return f"it could not be set aside: {error.strerror}"
+        return f"its bytes are kept in {kept}"
 
     # --- writing ---
 
@@ -194,89 +226,56 @@ class JsonFiles:
             self._write_file(KEYS, INTENT, {"v": journal.VERSION, "keys": documents, "note": note})
             self._finish_intent()
 
-    def pending(self) -> Document | None:
-        """The note of a `replace_keys` that is not done yet, but seen by readers already."""
-        intent = self._read_file(KEYS, INTENT)
-        return None if intent is None else intent.get("note") or {}
-
     def _finish_intent(self) -> None:
         """Carry out an intent: harmless to repeat, so a crash in the middle costs nothing."""
         intent = self._read_file(KEYS, INTENT)
         if intent is None:
             return
         self.finish(intent.get("note") or {})
-        intended = intent["keys"]
-        wanted = {journal.stem(name) + ".json": document for name, document in intended.items()}
+        wanted = {journal.stem(name) + ".json": kept for name, kept in intent["keys"].items()}
         for file, document in wanted.items():
             self._write_file(KEYS, file, document)
-        parent = self._open_shelf(KEYS)
-        if parent is None:
-            return
-        try:
-            for entry in os.listdir(parent):
-                if entry.endswith(".json") and entry not in wanted and entry[0] != ".":
-                    self._delete_file(KEYS, entry)
-        except OSError as error:
-            raise self._failed(error, KEYS) from error
-        finally:
-            os.close(parent)
+        for name in self._list(KEYS):
+            file = journal.stem(name) + ".json"
+            if file not in wanted:
+                self._delete_file(KEYS, file)
         self._delete_file(KEYS, INTENT)
 
     def _write_file(self, shelf: str, file: str, document: Document) -> None:
-        text = layout(document)
-        parent = self._make_shelf(shelf)
+        text = layout(document) + "\n"
         temporary = TEMPORARY + os.urandom(8).hex()
-        try:
-            descriptor = os.open(temporary, journal.CREATE, 0o600, dir_fd=parent)
+        with _Folder(self, shelf, create=True) as folder:
             try:
+                descriptor = os.open(temporary, journal.CREATE, 0o600, dir_fd=folder)
                 try:
-                    _write_all(descriptor, text.encode() + b"\n")
+                    _write_all(descriptor, text.encode())
                     os.fsync(descriptor)
                 finally:
-                    os.close(descriptor)
-                os.replace(temporary, file, src_dir_fd=parent, dst_dir_fd=parent)
+                    os.close(descriptor)  # not silently: some file systems report a full disk here
+                os.replace(temporary, file, src_dir_fd=folder, dst_dir_fd=folder)
             except BaseException:
-                os.unlink(temporary, dir_fd=parent)
+                _remove(temporary, folder)
                 raise
-            _sync_directory(parent)
-        except OSError as error:
-            raise self._failed(error, shelf, file) from error
-        finally:
-            os.close(parent)
+            _sync(folder)
 
     def _delete_file(self, shelf: str, file: str) -> bool:
-        parent = self._open_shelf(shelf)
-        if parent is None:
-            return False
-        try:
-            os.unlink(file, dir_fd=parent)
-            _sync_directory(parent)
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise self._failed(error, shelf, file) from error
-        finally:
-            os.close(parent)
+        with _Folder(self, shelf) as folder:
+            if folder is None:
+                return False
+            try:
+                os.unlink(file, dir_fd=folder)
+            except FileNotFoundError:
+                return False
+            _sync(folder)
         return True
 
     def sweep(self) -> None:
         """Remove the temporary files of writers that were killed."""
         for shelf in (KEYS, CHECKPOINTS):
-            parent = self._open_shelf(shelf)
-            if parent is None:
-                continue
-            try:
-                for entry in os.listdir(parent):
-                    if entry.startswith(TEMPORARY):
-                        status = os.stat(entry, dir_fd=parent, follow_symlinks=False)
-                        if time.time() - status.st_mtime > RETIRED:
-                            os.unlink(entry, dir_fd=parent)
-            except FileNotFoundError:
-                pass  # another sweep was there first
-            except OSError as error:
-                raise self._failed(error, shelf) from error
-            finally:
-                os.close(parent)
+            with _Folder(self, shelf) as folder:
+                for entry in [] if folder is None else os.listdir(folder):
+                    if entry.startswith(TEMPORARY) and _is_retired(entry, folder):
+                        _remove(entry, folder)
 
     # --- the lock ---
 
@@ -288,32 +287,29 @@ class JsonFiles:
         return self
 
     def __enter__(self) -> JsonFiles:
-        if self._held == 0:
-            self._lock_descriptor = self._acquire()
-            self._held = 1
+        self._held += 1
+        if self._held == 1:
+            try:
+                self._lock_descriptor = self._acquire()
+            except BaseException:
+                self._held = 0
+                raise
             try:
                 self._finish_intent()
             except BaseException:
                 self.__exit__()
                 raise
-        else:
-            self._held += 1
         return self
 
     def __exit__(self, *_: object) -> None:
         self._held -= 1
         if self._held == 0:
-            os.close(self._lock_descriptor)
+            _close(self._lock_descriptor)
 
     def _acquire(self) -> int:
-        parent = self._make_shelf(KEYS)
-        try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            descriptor = os.open(LOCK, flags, 0o600, dir_fd=parent)
-        except OSError as error:
-            raise self._failed(error, KEYS, LOCK) from error
-        finally:
-            os.close(parent)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with _Folder(self, KEYS, create=True) as folder:
+            descriptor = os.open(LOCK, flags, 0o600, dir_fd=folder)
         give_up = time.monotonic() + LOCK_SECONDS
         while fcntl is not None:
             try:
@@ -323,7 +319,7 @@ class JsonFiles:
                 if error.errno not in (errno.EAGAIN, errno.EACCES):
                     break  # a file system without locks: go on without, as documented
                 if time.monotonic() > give_up:
-                    os.close(descriptor)
+                    _close(descriptor)
                     raise Busy(
                         f"{self._path(KEYS, LOCK)} has been held by another process for "
                         f"{LOCK_SECONDS:g} seconds; nothing was changed, try again"
@@ -336,10 +332,11 @@ class JsonFiles:
     def _path(self, shelf: str, file: str) -> str:
         return os.path.join(self.directory, *(() if shelf == KEYS else (shelf,)), file)
 
-    def _failed(self, error: OSError, shelf: str, file: str = "") -> StoreError:
-        return StoreError(
-            f"{self._path(shelf, file)}: {error.strerror or error}; nothing was changed"
-        )
+    def failed(self, error: OSError, shelf: str) -> StoreError:
+        """The error of a call in a shelf's folder, in this family's words."""
+        name = error.filename if isinstance(error.filename, str) else ""
+        where = self._path(shelf, "" if name.startswith(TEMPORARY) else os.path.basename(name))
+        return StoreError(f"{where}: {error.strerror or error}")
 
 
 def layout(value: object, depth: int = 3, indent: str = "") -> str:
@@ -361,13 +358,43 @@ def layout(value: object, depth: int = 3, indent: str = "") -> str:
     return "{\n" + ",\n".join(members) + f"\n{indent}}}"
 
 
-def _wrong(status: os.stat_result) -> str:
-    """What is wrong with a file that this store cannot have written; "" when nothing is."""
+def _wrong_kind(status: os.stat_result) -> str:
+    """What shows that a file is not one that this store wrote; "" when nothing does."""
     if not stat.S_ISREG(status.st_mode):
         return "is not a file"
-    if status.st_nlink != 1:
+    if status.st_nlink > 1:  # none: it was replaced since it was opened, and is whole
         return "has more than one name"
+    if status.st_uid != os.geteuid():
+        return f"belongs to another user ({status.st_uid})"
     return f"has {status.st_size >> 20} MB" if status.st_size > SIZE_LIMIT else ""
+
+
+def _wrong_shape(shelf: str, file: str, document: Document) -> str:
+    """What a document lacks of what its readers rely on; "" for nothing."""
+    if file != INTENT and shelf == KEYS:
+        return "" if "value" in document else "has no value"
+    kept = document.get("keys")
+    if not isinstance(kept, dict) or not all(
+        isinstance(each, dict) and "value" in each for each in kept.values()
+    ):
+        return "has no keys of the right shape"
+    if file == INTENT:
+        return "" if isinstance(document.get("note", {}), dict) else "has no note"
+    if not isinstance(document.get("created"), str):
+        return "does not say when it was made"
+    session = document.get("session")
+    return "" if session is None or isinstance(session, dict) else "has a session of a wrong shape"
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if number - number != 0:
+        _refuse(digits)
+    return number
 
 
 def _read_all(descriptor: int) -> bytes:
@@ -384,10 +411,36 @@ def _write_all(descriptor: int, data: bytes) -> None:
         data = data[os.write(descriptor, data) :]
 
 
-def _sync_directory(descriptor: int) -> None:
-    """Make a rename durable. Some file systems cannot sync a directory, and say so."""
+def _close(descriptor: int) -> None:
+    """Close what was only read or locked: an error here says nothing about that."""
     try:
-        os.fsync(descriptor)
+        os.close(descriptor)
+    except OSError:
+        pass
+
+
+def _remove(file: str, folder: int | None) -> None:
+    """Remove a temporary file, if it is there and can be removed; a later sweep tries again."""
+    try:
+        os.unlink(file, dir_fd=folder)
+    except OSError:
+        pass
+
+
+def _is_retired(file: str, folder: int | None) -> bool:
+    try:
+        status = os.stat(file, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False  # another sweep was there first
+    return time.time() - status.st_mtime > RETIRED
+
+
+def _sync(folder: int | None) -> None:
+    """Make a rename durable. Some file systems cannot sync a directory, and say so."""
+    if folder is None:
+        return
+    try:
+        os.fsync(folder)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS):
             raise
