@@ -130,7 +130,7 @@ class Hooks:
 def payloads(name: str, project: Path) -> list[dict]:
     """The events of a recording, as they would be in `project`."""
     text = (PAYLOADS / f"{name}.jsonl").read_text().replace("/home/dev/project", str(project))
-    return [json.loads(line) for line in text.splitlines()]
+    return [json.loads(line) for line in text.strip().split("\n")]
 
 
 @pytest.fixture(autouse=True)

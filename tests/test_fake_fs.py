@@ -1,0 +1,261 @@
+"""The API in a fake file system, and in a real one of whose calls any one fails."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+from pyfakefs.fake_filesystem import FakeFilesystem
+from pyfakefs.fake_filesystem_unittest import Patcher
+
+from lib import journal, state
+from lib.state import State, load_state, save_state
+from lib.stores import json_files
+
+PROJECT = "/fake/project"
+DIRECTORY = f"{PROJECT}/.claude/state"
+
+
+@pytest.fixture
+def fake():
+    """An empty project in a fake file system, entered."""
+    with Patcher() as patcher:
+        patcher.fs.create_dir(PROJECT)
+        os.chdir(PROJECT)
+        yield patcher.fs
+
+
+def listing() -> list[str]:
+    return sorted(
+        os.path.join(folder, name)[len(DIRECTORY) + 1 :]
+        for folder, _, files in os.walk(DIRECTORY)
+        for name in files
+        if name != ".lock"
+    )
+
+
+def test_a_session_of_work(fake: FakeFilesystem, capsys):
+    assert save_state("plan", {"step": 1}) is True
+    assert load_state("plan") == {"step": 1}
+    assert state.checkpoint("one") == "one"
+    save_state("plan", {"step": 2})
+    save_state("Newer", True)
+    assert state.restore_checkpoint("one") is True
+    assert (load_state("plan"), load_state("Newer", "gone")) == ({"step": 1}, "gone")
+    State().undo()
+    assert (load_state("plan"), load_state("Newer")) == ({"step": 2}, True)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_files_are_those_of_the_design(fake):
+    save_state("plan", 1)
+    state.checkpoint("one")
+    assert listing() == [".gitignore", "README", "checkpoints/one.json", "plan.json"]
+    assert oct(fake.get_object(DIRECTORY).st_mode & 0o777) == "0o700"
+    assert oct(fake.get_object(f"{DIRECTORY}/plan.json").st_mode & 0o777) == "0o600"
+
+
+def test_reading_makes_nothing(fake):
+    assert load_state("plan", "default") == "default"
+    assert state.restore_checkpoint("one") is False
+    assert not fake.exists(DIRECTORY + "/plan.json")
+
+
+def test_a_known_session(fake, monkeypatch, capsys):
+    monkeypatch.setenv("CLAUDE_CODE_SESSION_ID", "abc")
+    save_state("files_processed", ["a.py"])
+    save_state("current_phase", "plan")
+    name = state.checkpoint()
+    save_state("files_processed", [])
+    assert state.restore_checkpoint(name) is True
+    assert (load_state("files_processed"), load_state("current_phase")) == (["a.py"], "plan")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_planted_symlink_is_not_followed(fake, capsys):
+    fake.create_file("/fake/secret", contents='{"value": "secret"}')
+    fake.create_dir(DIRECTORY)
+    fake.create_symlink(f"{DIRECTORY}/plan.json", "/fake/secret")
+    assert load_state("plan", "default") == "default"
+    assert save_state("plan", "mine") is True
+    assert fake.get_object("/fake/secret").contents == '{"value": "secret"}'
+
+
+# --- the fault loop ---
+
+FULL, BROKEN, DENIED = (
+    (28, "No space left on device"),
+    (5, "Input/output error"),
+    (13, "Permission denied"),
+)
+FAULTS = {
+    "open, disk full": ("open", FULL),
+    "open, denied": ("open", DENIED),
+    "mkdir, disk full": ("mkdir", FULL),
+    "write, disk full": ("write", FULL),
+    "fsync, input/output error": ("fsync", BROKEN),
+    "fsync, disk full": ("fsync", FULL),
+    "close, input/output error": ("close", BROKEN),
+    "replace, denied": ("replace", DENIED),
+    "unlink, denied": ("unlink", DENIED),
+    "read, input/output error": ("read", BROKEN),
+    "fstat, input/output error": ("fstat", BROKEN),
+    "listdir, input/output error": ("listdir", BROKEN),
+}
+LIMIT = 300
+
+
+class Faulty:
+    """The os module of the store and the journal, one of whose calls fails once."""
+
+    def __init__(self, call: str, at: int, fault: tuple[int, str]) -> None:
+        self._call, self._left, self._fault, self.failed = call, at, fault, False
+
+    def __getattr__(self, name: str) -> object:
+        real = getattr(os, name)
+        return self._counting(real) if name == self._call else real
+
+    def _counting(self, real):
+        def call(*arguments, **options):
+            self._left -= 1
+            if self._left == -1:
+                self.failed = True
+                if self._call == "close":
+                    real(*arguments, **options)  # an error at close still closes: close(2)
+                raise OSError(*self._fault)
+            return real(*arguments, **options)
+
+        return call
+
+
+def prepare() -> None:
+    """Old keys, a checkpoint to go back to, and what an earlier restore kept; written by hand."""
+    save_state("B", "old")
+    save_state("a", "old")
+    about = {"v": 1, "created": "2026-01-01T00:00:00.000Z", "session": None}
+    for name, trigger, kept in (
+        ("c", "manual", RESTORED),
+        ("before-restore-20260101_000000_000", "restore", UNDONE),
+    ):
+        documents = {key: {"value": value, "timestamp": "x"} for key, value in kept.items()}
+        State().store.write(
+            "checkpoints", name, {**about, "name": name, "trigger": trigger, "keys": documents}
+        )
+
+
+def keys() -> dict:
+    return {key: load_state(key) for key in State().keys()}
+
+
+OLD = {"a": "old", "B": "old"}
+RESTORED = {"a": "restored", "only_then": 1}
+UNDONE = {"a": "undone"}
+
+
+def _save() -> None:
+    save_state("a", "new")
+
+
+def _checkpoint() -> None:
+    try:
+        state.checkpoint("c")
+    except state.StateError:
+        pass
+
+
+def _restore() -> None:
+    state.restore_checkpoint("c")
+
+
+def _undo() -> None:
+    try:
+        State().undo()
+    except state.StateError:
+        pass
+
+
+VERBS = {
+    "save_state": (_save, (OLD, {**OLD, "a": "new"})),
+    "checkpoint": (_checkpoint, (OLD,)),
+    "restore_checkpoint": (_restore, (OLD, RESTORED)),
+    "undo": (_undo, (OLD, UNDONE)),
+}
+
+
+@pytest.fixture
+def failing(tmp_path, monkeypatch, capsys):
+    """Runs a verb in a fresh project once for every call of a kind that it makes, which fails.
+
+    A real directory: a fake one takes ten times as long, and has errors of its own making.
+    """
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # what it costs is not the question
+    project = tmp_path / "project"
+
+    def failing(call, fault, before, verb):
+        for at in range(LIMIT):
+            project.mkdir()
+            monkeypatch.chdir(project)
+            before()
+            faulty = Faulty(call, at, fault)
+            capsys.readouterr()
+            with monkeypatch.context() as patch:
+                patch.setattr(json_files, "os", faulty)
+                patch.setattr(journal, "os", faulty)
+                result = verb()
+            yield f"{call} number {at}", result, capsys.readouterr().err
+            shutil.rmtree(project)
+            if not faulty.failed:
+                return
+        pytest.fail(f"more than {LIMIT} times {call}")
+
+    return failing
+
+
+OLD_OR_NEW = {"fsync": ("old", "new")}
+
+each_fault = pytest.mark.parametrize(("call", "fault"), FAULTS.values(), ids=FAULTS)
+
+
+@each_fault
+@pytest.mark.parametrize(("verb", "allowed"), VERBS.values(), ids=VERBS)
+def test_whichever_call_fails_the_keys_are_the_old_or_the_new(
+    failing, capsys, verb, allowed, call, fault
+):
+    for where, _, errors in failing(call, fault, prepare, verb):
+        assert errors.count("\n") <= 1, where
+        assert keys() in allowed, where
+        assert capsys.readouterr().err == "", where
+        assert save_state("a", "later") is True, where
+        assert load_state("a") == "later", where
+        assert "c" in State().store.names("checkpoints"), where
+
+
+@each_fault
+def test_a_save_that_fails_says_so_and_leaves_the_old(failing, call, fault):
+    for where, saved, errors in failing(call, fault, prepare, lambda: save_state("a", "new")):
+        # The last sync is the directory's: the new value is in place then, only not yet for sure.
+        assert load_state("a") in (("new",) if saved else OLD_OR_NEW.get(call, ("old",))), where
+        assert bool(errors) != saved, where
+
+
+@each_fault
+def test_a_load_that_fails_gives_the_default_and_moves_nothing(failing, call, fault):
+    for where, value, errors in failing(call, fault, prepare, lambda: load_state("a", "default")):
+        assert value == ("default" if errors else "old"), where
+        assert load_state("a") == "old", where
+        assert not [name for name in os.listdir(".claude/state") if "damaged" in name], where
+
+
+@pytest.mark.parametrize("call", ["open", "write", "fsync", "replace", "mkdir"])
+def test_a_first_save_that_fails_leaves_a_state_that_works(failing, call):
+    def first() -> bool:
+        return save_state("a", 1)
+
+    for where, saved, _ in failing(call, FULL, lambda: None, first):
+        failed = ("none", 1) if call == "fsync" else ("none",)
+        assert load_state("a", "none") in ((1,) if saved else failed), where
+        assert save_state("a", 2) is True, where
+        assert load_state("a") == 2, where
+        with open(".claude/state/.gitignore") as file:
+            assert file.read() == "*\n", where
