@@ -6,7 +6,7 @@ the user's own words. Everything recorded is quoted, newest first, and cut to a 
 
 from __future__ import annotations
 
-from .quoting import ascii_quoted, quoted
+from .quoting import ascii_quoted, quoted, word
 from .replay import seconds
 
 TYPE_CHECKING = False
@@ -63,7 +63,7 @@ def subject(call: State, limit: int = 100) -> str:
 
 def _call(call: State) -> str:
     agent = f" by subagent {ascii_quoted(call['agent_type'], 40)}" if call.get("agent_type") else ""
-    return f"{ascii_quoted(call.get('tool') or '?', 60)[1:-1]}{subject(call)}{agent}"
+    return f"{word(call.get('tool') or '?')}{subject(call)}{agent}"
 
 
 def _listed(items: list[str], most: int) -> str:
@@ -142,7 +142,7 @@ class Context:
         if not continues or continues["session"] == self.live["session_id"]:
             return ""
         assumed = "It is assumed that this" if continues.get("assumed") else "This"
-        name = ascii_quoted(continues["session"], 60)[1:-1]
+        name = word(continues["session"])
         ended = _WAS.get(continues.get("was", ""), "")
         return f"{assumed} session continues session {name}, {ended}."
 
@@ -151,7 +151,7 @@ class Context:
         parts = []
         if live["current_phase"]:
             how = "pinned by the user" if live["phase_pinned"] else "inferred"
-            phase = quoted(live["current_phase"], 64)[1:-1]
+            phase = word(live["current_phase"], 64)
             parts.append(f"Phase: {phase} ({how}) since {self._moment(live['phase_since'])}.")
         else:
             parts.append("Phase: not known.")
@@ -188,7 +188,7 @@ class Context:
         return f"Files changed ({len(files)}): {'; '.join(words) or 'none'}{more}.{read}"
 
     def _file(self, about: State) -> str:
-        tool = ascii_quoted(about["tool"] or "given", 40)[1:-1]
+        tool = word(about["tool"] or "given", 40)
         times = f" x{about['count']}" if about["count"] > 1 else ""
         outcome = about["outcome"] if about["outcome"] in ("created", "deleted") else ""
         agent = ", by a subagent" if about.get("agent") else ""
@@ -217,8 +217,7 @@ class Context:
 
     def _alive(self, most: int) -> str:
         words = [
-            f"{ascii_quoted(other['session_id'], 60)[1:-1]} "
-            f"(last active {self._moment(other['last_active'])})"
+            f"{word(other['session_id'])} (last active {self._moment(other['last_active'])})"
             for other in self.alive
         ]
         if not words:

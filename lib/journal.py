@@ -348,10 +348,10 @@ def read_key() -> bytes:
         return b""
     try:
         try:
-            descriptor = os.open(path, READ)
+            descriptor = os.open(path, READ, 0o600)
         except FileNotFoundError:
             _make_key(path)
-            descriptor = os.open(path, READ)
+            descriptor = os.open(path, READ, 0o600)
         try:
             status = os.fstat(descriptor)
             key = os.read(descriptor, 33)

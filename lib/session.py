@@ -72,9 +72,19 @@ def empty(session: str) -> State:
 
 
 def complete(saved: State) -> State:
-    """A state as a checkpoint has it, with what an older version's lacks."""
-    new = empty(saved["session_id"])
-    return {**new, **saved, "fold": {**new["fold"], **saved.get("fold", {})}}
+    """A state as a checkpoint has it, with what it lacks or has of another kind."""
+    return _like(empty(str(saved.get("session_id", ""))), saved, ("fold", "counts"))
+
+
+def _like(model: State, given: State, inner: tuple[str, ...] = ()) -> State:
+    """`given` with what `model` has of other members, or of another kind of container."""
+    merged = {**model, **given}
+    for name, default in model.items():
+        if isinstance(default, (dict, list)) and not isinstance(merged[name], type(default)):
+            merged[name] = default
+        elif name in inner:
+            merged[name] = _like(default, merged[name])
+    return merged
 
 
 def inherit(base: State, session: str) -> State:

@@ -171,8 +171,11 @@ class Sessions:
             os.close(descriptor)
         return live
 
-    def records_since(self, session: str, since: str) -> list[Document] | None:
-        """A session's ended calls since a time; None when they cannot be told or are too many."""
+    def calls_since(self, session: str, since: str) -> list[Document] | None:
+        """A session's calls since a time, begun or ended; None when they cannot be told.
+
+        They cannot when there are too many, or when the journal cannot be read.
+        """
         try:
             descriptor = workspace.open_journal(self.directory, session)
         except StoreError:
@@ -188,8 +191,7 @@ class Sessions:
             os.close(descriptor)
         if start and (not records or records[0]["at"] >= since):
             return None
-        ends = ("PostToolUse", "PostToolUseFailure")
-        return [each for each in records if each["at"] >= since and each.get("event") in ends]
+        return [each for each in records if each["at"] >= since and "tool" in each]
 
     def last(self) -> str:
         """The session that was active last, "" when none is this user's."""

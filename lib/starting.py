@@ -47,7 +47,7 @@ def command_line() -> str:
 
 def _limit() -> int:
     given = journal.environment("WORKFLOW_STATE_CONTEXT")
-    return int(given) if given.isdigit() and len(given) < 6 else LIMIT
+    return int(given) if given.isascii() and given.isdigit() and len(given) < 6 else LIMIT
 
 
 def _notice(state: State, live: dict[str, Any], continues: dict[str, Any] | None) -> str:

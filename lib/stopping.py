@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from . import journal, replay, workspace, worktree
+from . import journal, lineage, replay, workspace, worktree
 from .state import State, StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-
-KINDS = ("created", "changed", "deleted")
 
 
 def stop(event: journal.Event) -> None:
@@ -36,37 +33,53 @@ def _what_changed(state: State, project: str, live: dict[str, Any]) -> dict[str,
     if not live["fold"]["shell"]:
         return {}
     began = live["fold"]["since"] or live["started"]
-    found = worktree.changed_since(project, replay.seconds(began), live["fold"]["head"])
+    found = worktree.changed_since(project, replay.seconds(began), _commands(state, began))
     if found is None:
         return {}
     others = _changed_by_others(state, began)
     news: dict[str, Any] = {"head": found["head"], "since": began}
-    for kind in KINDS:
+    if others is None:
+        return news
+    for kind in worktree.KINDS:
         for path in found.get(kind, ()):
             known = live["files_processed"].get(path)
             told = known and (known["last"] >= began or known["outcome"] == kind == "deleted")
-            if others is not None and path not in others and not told:
-                outcome = "changed" if known and kind == "created" else kind
-                news.setdefault(outcome, []).append(path)
+            if path in others or told:
+                continue
+            outcome = "changed" if known and kind == "created" else kind
+            news.setdefault(outcome, []).append(path)
     return news
 
 
-def _changed_by_others(state: State, since: str) -> set[str] | None:
-    """Paths that other sessions changed since a time.
+def _commands(state: State, since: str) -> str:
+    records = state.sessions.calls_since(state.session, since) or []
+    return "\n".join([str(record.get("command", "")) for record in records])
 
-    None when one of them ran a shell meanwhile: what that changed, git cannot tell from ours.
+
+def _changed_by_others(state: State, since: str) -> set[str] | None:
+    """Paths that other sessions changed since a time, or are about to.
+
+    None when one of them ran a shell meanwhile, or runs one: what that changes, git cannot tell
+    from ours.
     """
     paths: set[str] = set()
-    for changed, session in workspace.journals(state.directory):
-        if changed < replay.seconds(since):
-            break
+    rules = state.sessions.rules
+    for changed, session in workspace.journals(state.directory)[: lineage.EXAMINED]:
         if session == state.session:
             continue
-        records = state.sessions.records_since(session, since)
-        if records is None or any("command" in record for record in records):
+        calls: list[dict[str, Any]] = []
+        if changed >= replay.seconds(since):
+            known = state.sessions.calls_since(session, since)
+            if known is None:
+                return None
+            calls = known
+        other = state.sessions.glimpse(session)
+        if other and lineage.condition(other) == lineage.ALIVE:
+            calls += other["in_flight"]
+        if any("command" in call for call in calls):
             return None
-        for record in records:
-            paths.update(state.sessions.rules.changed(record))
+        for call in calls:
+            paths.update(rules.changed(call))
     return paths
 
 
@@ -74,13 +87,13 @@ def _with(files: dict[str, Any], seen: dict[str, Any]) -> dict[str, Any]:
     """The files processed once what was seen is among them."""
     return {
         **files,
-        **{path: {"last": "~"} for kind in KINDS for path in seen.get(kind, ())},
+        **{path: {"last": "~"} for kind in worktree.KINDS for path in seen.get(kind, ())},
     }
 
 
 def _records(seen: dict[str, Any], prints: dict[str, str]) -> list[dict[str, Any]]:
     """The observations as records that each fit one."""
-    changes = {kind: seen[kind] for kind in KINDS if kind in seen}
+    changes = {kind: seen[kind] for kind in worktree.KINDS if kind in seen}
     records = []
     if seen:
         pieces = journal.in_pieces(changes)

@@ -111,7 +111,8 @@ def journals(directory: str) -> list[tuple[float, str]]:
                     status = os.stat(entry, dir_fd=descriptor, follow_symlinks=False)
                 except FileNotFoundError:
                     continue  # retention took it meanwhile
-                found.append((status.st_mtime, entry[:-6]))
+                if stat.S_ISREG(status.st_mode):
+                    found.append((status.st_mtime, entry[:-6]))
     except OSError as error:
         raise StoreError(f"{directory}/sessions: {error.strerror}") from error
     finally:

@@ -30,6 +30,8 @@ HASHED_BYTES = 1 << 20
 
 GONE = "gone"
 
+KINDS = ("created", "changed", "deleted")
+
 _TICK_NS = 20_000_000
 """File systems stamp changes with the kernel's tick, which may lie behind the clock by one."""
 
@@ -50,6 +52,8 @@ def _git(repository: str, arguments: list[str], seconds: float) -> bytes | None:
 
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     environment.update(GIT_OPTIONAL_LOCKS="0", GIT_TERMINAL_PROMPT="0", LC_ALL="C")
+    # Where the `.git` found is none after all, git must not go on to a repository above it.
+    environment["GIT_CEILING_DIRECTORIES"] = os.path.dirname(os.path.realpath(repository))
     # A file system monitor is a program that the repository's configuration names: not run here.
     command = ["git", "-C", repository, "-c", "core.fsmonitor=false", *arguments]
     try:
@@ -88,48 +92,59 @@ def parse_status(output: bytes) -> tuple[str, dict[str, str]]:
             *_, path = field.split(" ", 9)
             kinds[path] = "created"
             origin = next(fields, "")
-            if field[2] == "R":
+            if "R" in field[2:4]:
                 kinds[origin] = "deleted"
     return head, kinds
 
 
-def changed_since(project: str, since: float, old_head: str | None) -> dict[str, Any] | None:
-    """What git status says has changed since a time, in seconds since the epoch.
+def changed_since(project: str, since: float, commands: str = "") -> dict[str, Any] | None:
+    """What git says has changed since a time, in seconds since the epoch, when `commands` ran.
 
     Gives {"head": commit, "created": [paths], "changed": [...], "deleted": [...]}, paths as in the
-    journal; None where git says nothing. Files committed since are found through `old_head`.
+    journal; None where git says nothing. What was committed since is found in the log.
     """
     repository = repository_of(project)
     if not repository:
         return None
     give_up = time.monotonic() + GIT_SECONDS
-    listing = [
-        "status",
-        "--porcelain=v2",
-        "--branch",
-        "-z",
-        "--untracked-files=all",
-        "--ignore-submodules=all",
-    ]
-    output = _git(repository, listing, GIT_SECONDS)
+    status = ["status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all"]
+    output = _git(repository, [*status, "--ignore-submodules=all"], GIT_SECONDS)
     if output is None:
         return None
     head, kinds = parse_status(output)
-    if old_head and head and head != old_head and not head.startswith("("):
-        span = ["diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", old_head, head]
-        committed = _git(repository, span, give_up - time.monotonic()) or b""
-        for path in committed.decode("utf-8", "surrogateescape").split("\0"):
-            if path:
-                kinds.setdefault(path, "changed")
+    log = ["log", f"--since=@{int(since)}", "--name-only", "-z", "--format=", "--no-renames"]
+    committed = _git(repository, [*log, "HEAD", "--"], give_up - time.monotonic()) or b""
+    for path in committed.decode("utf-8", "surrogateescape").split("\0"):
+        kinds.setdefault(path.strip("\n"), "changed")
     found: dict[str, Any] = {"head": head}
     for path, kind in kinds.items():
-        whole = f"{repository}/{path}"
-        if f"/{path}".startswith("/.claude/state/"):
+        # A path that ends in a slash is a repository of its own: its work is not this project's.
+        if not path or path.endswith("/") or f"/{path}".startswith("/.claude/state/"):
             continue
-        outcome = _outcome_since(whole, kind, since)
+        outcome = _outcome_since(f"{repository}/{path}", kind, since)
         if outcome:
-            found.setdefault(outcome, []).append(journal.locate(whole, project, project))
+            found.setdefault(outcome, []).append(path)
+    # Of a deleted file only its folder's time is left. Where other things came to the folder since,
+    # that says nothing, and a command must have named the file.
+    busy = {_folder(path) for path in found.get("created", ())}
+    found["deleted"] = [
+        path
+        for path in found.get("deleted", ())
+        if _folder(path) not in busy or _is_named(path, commands)
+    ]
+    for kind in KINDS:
+        paths = [f"{repository}/{path}" for path in found.get(kind, ())]
+        found[kind] = [journal.locate(path, project, project) for path in paths]
     return found
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _is_named(path: str, commands: str) -> bool:
+    """Whether commands name a path or a folder of it, or a pattern that may stand for it."""
+    return "*" in commands or any(part in commands for part in path.split("/") if part)
 
 
 def _outcome_since(path: str, kind: str, since: float) -> str:
@@ -159,26 +174,30 @@ def _outcome_since(path: str, kind: str, since: float) -> str:
 
 
 def fingerprint(path: str, key: bytes) -> str:
-    """What a file looks like now: "size-mtime-digest", or GONE.
+    """What a file looks like now: "size:mtime:digest", GONE, or "" when that cannot be told.
 
-    The digest is keyed, of contents up to HASHED_BYTES, and empty for larger ones.
+    The digest is keyed, of contents up to HASHED_BYTES, and empty for what is larger, or is not
+    to be read.
     """
     try:
         status = os.lstat(path)
-        head = f"{status.st_size}-{status.st_mtime_ns}-"
+    except (FileNotFoundError, NotADirectoryError):
+        return GONE
+    except OSError:
+        return ""
+    head = f"{status.st_size}:{status.st_mtime_ns}:"
+    try:
         if stat.S_ISLNK(status.st_mode):
             return head + _digest(os.fsencode(os.readlink(path)), key)
         if not stat.S_ISREG(status.st_mode) or status.st_size > HASHED_BYTES:
             return head
         descriptor = os.open(path, journal.READ)
-    except OSError:
-        return GONE
-    try:
-        return head + _digest(os.read(descriptor, HASHED_BYTES), key)
+        try:
+            return head + _digest(os.read(descriptor, HASHED_BYTES), key)
+        finally:
+            os.close(descriptor)
     except OSError:
         return head
-    finally:
-        os.close(descriptor)
 
 
 def _digest(data: bytes, key: bytes) -> str:
@@ -195,7 +214,7 @@ def _looks_the_same(path: str, before: str) -> bool:
         status = os.lstat(path)
     except OSError:
         return before == GONE
-    return before.startswith(f"{status.st_size}-{status.st_mtime_ns}-")
+    return before.startswith(f"{status.st_size}:{status.st_mtime_ns}:")
 
 
 def fingerprints(project: str, files: Files) -> dict[str, str]:
@@ -206,7 +225,7 @@ def fingerprints(project: str, files: Files) -> dict[str, str]:
         where = os.path.join(project, path)
         if not _looks_the_same(where, files[path].get("fingerprint", "")):
             found[path] = fingerprint(where, key)
-    return found
+    return {path: mark for path, mark in found.items() if mark}
 
 
 def drift(project: str, files: Files) -> dict[str, str]:
@@ -219,9 +238,13 @@ def drift(project: str, files: Files) -> dict[str, str]:
         if before is None or _looks_the_same(where, before):
             continue
         after = fingerprint(where, key)
-        # A new time with the same size and contents is a touch, or a branch switched and back.
-        if GONE in (after, before) or not after.split("-")[2]:
+        if not after:
+            continue
+        if GONE in (after, before):
             drifted[path] = GONE if after == GONE else "changed"
-        elif after.split("-")[::2] != before.split("-")[::2]:
+            continue
+        # A new time with the same size and contents is a touch, or a branch switched and back.
+        (size, _, digest), (old_size, _, old_digest) = after.split(":"), before.split(":")
+        if not digest or (size, digest) != (old_size, old_digest):
             drifted[path] = "changed"
     return drifted

@@ -1,0 +1,616 @@
+"""What git and the disk say: changes made by Bash, fingerprints, drift."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from lib import worktree
+from tests.conftest import Hooks
+
+
+def git(directory: Path, *arguments: str) -> bytes:
+    """Run git as a user would, with no configuration but this."""
+    who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "protocol.file.allow=always"]
+    environment = {"PATH": os.defpath, "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
+    done = subprocess.run(
+        ["git", *who, *arguments], cwd=directory, env=environment, capture_output=True, check=False
+    )
+    assert done.returncode in (0, 1), done.stderr.decode()
+    return done.stdout
+
+
+def settle() -> float:
+    """The time, once every change so far lies before it: change times cannot be set, only awaited.
+
+    They are stamped with the kernel's tick, and compared with a tick's grace.
+    """
+    time.sleep(0.05)
+    return time.time()
+
+
+FILES = ("a.txt", "b.txt", "dir/c.txt")
+
+
+@pytest.fixture
+def repository(hooks: Hooks) -> Path:
+    """The hooks' project as a repository with a few files committed."""
+    root = hooks.project
+    git(root, "init", "-q")
+    for name in FILES:
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(f"one of {name}\n" * 5)
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "first")
+    settle()
+    return root
+
+
+# --- git's words -------------------------------------------------------------------------------
+
+
+def rename_unstaged(root: Path) -> None:
+    (root / "a.txt").rename(root / "z.txt")
+    git(root, "add", "-N", "z.txt")
+
+
+def copy(root: Path) -> None:
+    git(root, "config", "status.renames", "copies")
+    (root / "z.txt").write_text((root / "a.txt").read_text())
+    (root / "a.txt").write_text((root / "a.txt").read_text() + "more\n")
+    git(root, "add", "-A")
+
+
+def conflict(root: Path) -> None:
+    git(root, "checkout", "-qb", "other")
+    (root / "a.txt").write_text("theirs\n")
+    git(root, "commit", "-qam", "theirs")
+    git(root, "checkout", "-q", "-")
+    (root / "a.txt").write_text("ours\n")
+    git(root, "commit", "-qam", "ours")
+    git(root, "merge", "other")
+
+
+def write(*names: str) -> object:
+    return lambda root: [(root / name).write_text("new\n") for name in names]
+
+
+STATUS = {
+    "nothing": (lambda root: None, {}),
+    "a file that is new": (write("new.txt"), {"new.txt": "created"}),
+    "a file that is new and staged": (
+        lambda root: (write("new.txt")(root), git(root, "add", "new.txt")),
+        {"new.txt": "created"},
+    ),
+    "a file in a directory that is new": (
+        lambda root: ((root / "d/e").mkdir(parents=True), write("d/e/f")(root)),
+        {"d/e/f": "created"},
+    ),
+    "a file that changed": (write("a.txt"), {"a.txt": "changed"}),
+    "a file that is gone": (lambda root: (root / "a.txt").unlink(), {"a.txt": "deleted"}),
+    "a file removed by git": (lambda root: git(root, "rm", "-q", "a.txt"), {"a.txt": "deleted"}),
+    "a rename": (
+        lambda root: git(root, "mv", "a.txt", "z.txt"),
+        {"a.txt": "deleted", "z.txt": "created"},
+    ),
+    "a rename of which git was told half": (
+        rename_unstaged,
+        {"a.txt": "deleted", "z.txt": "created"},
+    ),
+    "a copy": (copy, {"a.txt": "changed", "z.txt": "created"}),
+    "a conflict": (conflict, {"a.txt": "changed"}),
+    "a name with spaces": (write(" a b "), {" a b ": "created"}),
+    "a name with quotes": (write("a\"b'c"), {"a\"b'c": "created"}),
+    "a name in another script": (write("größe-日本"), {"größe-日本": "created"}),
+    "a name with a line break": (write("a\nb"), {"a\nb": "created"}),
+    "a name like a status line": (write("? x"), {"? x": "created"}),
+    "a name that is no UTF-8": (write("a\udcff"), {"a\udcff": "created"}),
+    "a change with spaces in its name": (
+        lambda root: (write("x y z")(root), git(root, "add", "-A")),
+        {"x y z": "created"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "kinds"), STATUS.values(), ids=STATUS)
+def test_the_status_of_a_real_repository_reads(repository, change, kinds):
+    change(repository)
+    output = git(repository, "status", "--porcelain=v2", "--branch", "-z", "-uall")
+    head, found = worktree.parse_status(output)
+    assert found == kinds
+    assert head == git(repository, "rev-parse", "HEAD").decode().strip()
+
+
+def test_the_status_of_a_repository_without_a_commit_reads(tmp_path):
+    git(tmp_path, "init", "-q")
+    (tmp_path / "a").touch()
+    output = git(tmp_path, "status", "--porcelain=v2", "--branch", "-z", "-uall")
+    assert worktree.parse_status(output)[1] == {"a": "created"}
+
+
+# --- what changed since ------------------------------------------------------------------------
+
+
+def changes(project: Path, since: float) -> dict[str, list[str]] | None:
+    """What changed since a time, by kind."""
+    found = worktree.changed_since(str(project), since)
+    kinds = ("created", "changed", "deleted")
+    return found and {kind: sorted(found[kind]) for kind in kinds if found.get(kind)}
+
+
+def test_only_what_changed_since_counts(repository):
+    write("a.txt", "old.txt")(repository)
+    since = settle()
+    write("b.txt", "new.txt")(repository)
+    assert changes(repository, since) == {"changed": ["b.txt"], "created": ["new.txt"]}
+
+
+def test_the_time_stamp_of_a_file_is_not_believed(repository):
+    since = settle()
+    write("new.txt")(repository)
+    os.utime(repository / "new.txt", (0, 0))
+    assert changes(repository, since) == {"created": ["new.txt"]}
+
+
+def test_a_deletion_before_is_not_a_deletion_since(repository):
+    """What else happens in its directory says nothing about a file that was gone already."""
+    (repository / "a.txt").unlink()
+    since = settle()
+    write("new.txt")(repository)
+    assert changes(repository, since) == {"created": ["new.txt"]}
+
+
+def test_a_commit_hides_no_change(repository):
+    since = settle()
+    write("a.txt", "new.txt")(repository)
+    (repository / "b.txt").unlink()
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "second")
+    found = changes(repository, since)
+    assert found["deleted"] == ["b.txt"]
+    assert sorted(found["changed"] + found.get("created", [])) == ["a.txt", "new.txt"]
+
+
+def test_paths_are_relative_to_a_project_below_the_repository(repository):
+    since = settle()
+    write("dir/c.txt", "a.txt")(repository)
+    found = changes(repository / "dir", since)
+    assert found == {"changed": sorted(["c.txt", str(repository / "a.txt")])}
+
+
+def test_a_linked_worktree_has_changes_of_its_own(repository, tmp_path):
+    git(repository, "worktree", "add", "-q", str(tmp_path / "linked"))
+    since = settle()
+    write("a.txt")(tmp_path / "linked")
+    assert changes(tmp_path / "linked", since) == {"changed": ["a.txt"]}
+    assert changes(repository, since) == {}
+
+
+@pytest.mark.parametrize("make", [("worktree", "add", "-q"), ("clone", "-q", ".")], ids=" ".join)
+def test_a_repository_inside_is_no_file(repository, make):
+    """git lists a repository in a repository as one entry, a directory."""
+    since = settle()
+    git(repository, *make, "inner")
+    assert changes(repository, since) == {}
+
+
+def test_a_submodule_is_no_file(repository, tmp_path):
+    git(tmp_path, "clone", "-q", str(repository), "library")
+    git(repository, "submodule", "add", "-q", str(tmp_path / "library"), "library")
+    git(repository, "commit", "-qm", "library")
+    since = settle()
+    write("library/a.txt")(repository)
+    assert changes(repository, since) == {}
+
+
+def test_many_new_files_are_found(repository):
+    since = settle()
+    write(*(f"{number}.log" for number in range(500)))(repository)
+    assert len(changes(repository, since)["created"]) == 500
+
+
+def test_nothing_is_said_outside_git(tmp_path):
+    assert changes(tmp_path, 0) is None
+
+
+BROKEN = {
+    "an empty folder": lambda dot: dot.mkdir(),
+    "an empty file": lambda dot: dot.touch(),
+    "a link to nowhere": lambda dot: dot.symlink_to("nowhere"),
+    "a file that names nothing": lambda dot: dot.write_text("gitdir: /nonexistent\n"),
+    "noise": lambda dot: dot.write_bytes(b"\0\xff" * 99),
+}
+
+
+@pytest.mark.parametrize("make", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("where", ["alone", "in another repository"])
+def test_nothing_is_said_where_git_is(repository, tmp_path, make, where):
+    project = (repository if where != "alone" else tmp_path) / "broken"
+    project.mkdir()
+    make(project / ".git")
+    (project / "new.txt").touch()
+    (repository / "new.txt").touch()
+    assert changes(project, 0) is None
+
+
+def test_nothing_is_said_without_a_git_binary(repository, monkeypatch):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert changes(repository, 0) is None
+
+
+def test_a_lock_of_somebody_else_is_no_hindrance(repository):
+    since = settle()
+    write("a.txt")(repository)
+    (repository / ".git/index.lock").touch()
+    assert changes(repository, since) == {"changed": ["a.txt"]}
+
+
+def fake_git(directory: Path, script: str) -> str:
+    """A PATH with a git that is a shell script."""
+    directory.mkdir()
+    (directory / "git").write_text(f"#!/bin/sh\n{script}\n")
+    (directory / "git").chmod(0o755)
+    return f"{directory}:{os.defpath}"
+
+
+def test_git_is_asked_without_locks_prompts_or_the_callers_variables(
+    repository, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PATH", fake_git(tmp_path / "bin", f"env > {tmp_path}/seen"))
+    monkeypatch.setenv("GIT_DIR", "/elsewhere")
+    monkeypatch.setenv("GIT_INDEX_FILE", "/elsewhere")
+    changes(repository, 0)
+    seen = (tmp_path / "seen").read_text().splitlines()
+    assert "GIT_OPTIONAL_LOCKS=0" in seen
+    assert "GIT_TERMINAL_PROMPT=0" in seen
+    assert not [line for line in seen if line.startswith(("GIT_DIR", "GIT_INDEX_FILE"))]
+
+
+def test_the_index_is_not_rewritten(repository):
+    index = repository / ".git" / "index"
+    (repository / "a.txt").touch()  # git would refresh what it knows of the file
+    before = index.read_bytes(), index.stat().st_mtime_ns
+    changes(repository, 0)
+    assert (index.read_bytes(), index.stat().st_mtime_ns) == before
+
+
+def test_a_program_that_the_configuration_names_does_not_run(repository, tmp_path):
+    monitor = tmp_path / "monitor"
+    monitor.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    monitor.chmod(0o755)
+    git(repository, "config", "core.fsmonitor", str(monitor))
+    since = settle()
+    write("a.txt")(repository)
+    assert changes(repository, since) == {"changed": ["a.txt"]}
+    assert not (tmp_path / "ran").exists()
+
+
+# --- fingerprints and drift --------------------------------------------------------------------
+
+
+def big(path: Path) -> None:
+    path.write_bytes(b"x" * (worktree.HASHED_BYTES + 1))
+
+
+def same_size(path: Path) -> None:
+    path.write_text("two")
+
+
+def older(path: Path) -> None:
+    os.utime(path, ns=(-5, -5))
+
+
+def text(path: Path) -> None:
+    path.write_text("one")
+
+
+DRIFT = {
+    "a touch is none": (text, Path.touch, {}),
+    "nothing is none": (text, lambda path: None, {}),
+    "an edit of the same size is": (text, same_size, {"f": "changed"}),
+    "an edit is": (text, lambda path: path.write_text("three"), {"f": "changed"}),
+    "a deletion is": (text, Path.unlink, {"f": "gone"}),
+    "a time before 1970 is none": (text, older, {}),
+    "an edit after a time before 1970 is": (
+        lambda path: (text(path), older(path)),
+        same_size,
+        {"f": "changed"},
+    ),
+    "a deletion that was known is none": (lambda path: None, lambda path: None, {}),
+    "a file that came back is": (lambda path: None, text, {"f": "changed"}),
+    "a large file left alone is none": (big, lambda path: None, {}),
+    "an edit of a large file is": (
+        big,
+        lambda path: path.write_bytes(b"y" * (worktree.HASHED_BYTES + 9)),
+        {"f": "changed"},
+    ),
+    "a file become a directory is": (
+        text,
+        lambda path: (path.unlink(), path.mkdir()),
+        {"f": "changed"},
+    ),
+    "a file become a FIFO is": (
+        text,
+        lambda path: (path.unlink(), os.mkfifo(path)),
+        {"f": "changed"},
+    ),
+    "a file become a symlink is": (
+        text,
+        lambda path: (path.unlink(), path.symlink_to("o")),
+        {"f": "changed"},
+    ),
+    "a symlink left alone is none": (
+        lambda path: path.symlink_to("nowhere"),
+        lambda path: None,
+        {},
+    ),
+    "a symlink to elsewhere is": (
+        lambda path: path.symlink_to("here"),
+        lambda path: (path.unlink(), path.symlink_to("away")),
+        {"f": "changed"},
+    ),
+    "a FIFO left alone is none": (os.mkfifo, lambda path: None, {}),
+    "a directory left alone is none": (Path.mkdir, lambda path: None, {}),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "found"), DRIFT.values(), ids=DRIFT)
+def test_of_drift(tmp_path, before, after, found):
+    path = tmp_path / "f"
+    before(path)
+    files = {"f": {"last": "1"}}
+    files["f"]["fingerprint"] = worktree.fingerprints(str(tmp_path), files)["f"]
+    after(path)
+    assert worktree.drift(str(tmp_path), files) == found
+
+
+def test_a_file_that_cannot_be_read_is_neither_gone_nor_changed(tmp_path, monkeypatch):
+    (tmp_path / "f").write_text("one")
+    files = {"f": {"last": "1"}}
+
+    def refuse(*_arguments: object, **_options: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worktree.journal, "read_key", lambda: b"")
+        patch.setattr(os, "open", refuse)
+        files["f"]["fingerprint"] = worktree.fingerprints(str(tmp_path), files)["f"]
+        assert files["f"]["fingerprint"] != worktree.GONE
+        assert worktree.drift(str(tmp_path), files) == {}
+
+
+def test_fingerprints_are_taken_of_what_has_none_or_looks_different(tmp_path):
+    for name in "abc":
+        (tmp_path / name).write_text("one")
+    files = {name: {"last": "1"} for name in "abc"}
+    files["b"]["fingerprint"] = worktree.fingerprints(str(tmp_path), files)["b"]
+    files["c"]["fingerprint"] = "3-0-old"
+    assert sorted(worktree.fingerprints(str(tmp_path), files)) == ["a", "c"]
+
+
+def test_fingerprints_are_bounded_to_the_newest(tmp_path):
+    files = {str(number): {"last": f"{number:09d}"} for number in range(worktree.MOST + 9)}
+    found = worktree.fingerprints(str(tmp_path), files)
+    assert len(found) == worktree.MOST
+    assert str(worktree.MOST + 8) in found
+    assert "0" not in found
+
+
+def test_a_fingerprint_tells_nobody_else_what_a_file_holds(tmp_path):
+    (tmp_path / "f").write_text("secret")
+    one, two = (worktree.fingerprint(str(tmp_path / "f"), key * 32) for key in (b"a", b"b"))
+    assert one != two
+
+
+# --- through the scripts -----------------------------------------------------------------------
+
+
+def bash(hooks: Hooks, change: object, session: str = "s", call: str = "b1") -> None:
+    """A call of Bash that does something on the disk, of which its response says nothing."""
+    about = {"session_id": session, "tool_name": "Bash", "tool_use_id": call}
+    about["tool_input"] = {"command": "./do.sh a.txt"}
+    hooks.send({**about, "hook_event_name": "PreToolUse"})
+    change(hooks.project)
+    hooks.send({**about, "hook_event_name": "PostToolUse", "tool_response": {"stdout": ""}})
+
+
+def outcomes(hooks: Hooks, session: str = "s") -> dict[str, str]:
+    return {
+        path: about["outcome"] for path, about in hooks.show(session)["files_processed"].items()
+    }
+
+
+@pytest.fixture
+def turn(hooks: Hooks, repository: Path) -> Hooks:
+    """A session that has been asked for something."""
+    hooks.start("s")
+    hooks.prompt("s")
+    return hooks
+
+
+BASH = {
+    "created": (write("new.txt"), {"new.txt": "created"}),
+    "changed": (write("a.txt"), {"a.txt": "changed"}),
+    "deleted": (lambda root: (root / "a.txt").unlink(), {"a.txt": "deleted"}),
+    "renamed": (
+        lambda root: (root / "a.txt").rename(root / "z.txt"),
+        {"a.txt": "deleted", "z.txt": "created"},
+    ),
+    "renamed in git": (
+        lambda root: git(root, "mv", "a.txt", "z.txt"),
+        {"a.txt": "deleted", "z.txt": "created"},
+    ),
+    "changed and committed": (
+        lambda root: (write("a.txt")(root), git(root, "commit", "-qam", "second")),
+        {"a.txt": "changed"},
+    ),
+    "ignored by git": (
+        lambda root: ((root / ".git/info/exclude").write_text("*.log\n"), write("a.log")(root)),
+        {},
+    ),
+    "looked at": (lambda root: (root / "a.txt").read_text(), {}),
+}
+
+
+@pytest.mark.parametrize(("change", "found"), BASH.values(), ids=BASH)
+def test_a_file_that_bash(turn, change, found):
+    bash(turn, change)
+    turn.stop("s")
+    assert outcomes(turn) == found
+
+
+def test_a_commit_in_a_later_turn_hides_no_change(turn):
+    bash(turn, write("a.txt"))
+    turn.stop("s")
+    turn.prompt("s")
+    bash(turn, lambda root: (write("b.txt")(root), git(root, "commit", "-qam", "2nd")), call="b2")
+    turn.stop("s")
+    assert outcomes(turn) == {"a.txt": "changed", "b.txt": "changed"}
+
+
+def test_a_command_that_failed_may_have_changed_files(turn):
+    about = {"session_id": "s", "tool_name": "Bash", "tool_use_id": "1"}
+    about["tool_input"] = {"command": "./do.sh && false"}
+    turn.send({**about, "hook_event_name": "PreToolUse"})
+    write("a.txt")(turn.project)
+    turn.send({**about, "hook_event_name": "PostToolUseFailure", "error": "Exit code 1"})
+    turn.stop("s")
+    assert outcomes(turn) == {"a.txt": "changed"}
+
+
+def test_what_was_dirty_before_the_session_is_not_its_work(hooks, repository):
+    write("a.txt", "new.txt")(repository)
+    (repository / "b.txt").unlink()
+    settle()
+    hooks.start("s")
+    hooks.prompt("s")
+    bash(hooks, write("dir/c.txt", "dir/d.txt"))
+    hooks.stop("s")
+    assert outcomes(hooks) == {"dir/c.txt": "changed", "dir/d.txt": "created"}
+
+
+def test_what_was_deleted_before_the_session_is_not_its_work(hooks, repository):
+    (repository / "b.txt").unlink()
+    settle()
+    hooks.start("s")
+    hooks.prompt("s")
+    bash(hooks, write("new.txt"))
+    hooks.stop("s")
+    assert outcomes(hooks) == {"new.txt": "created"}
+
+
+def test_what_the_user_does_while_claude_is_idle_is_not_its_work(turn):
+    bash(turn, write("a.txt"))
+    turn.stop("s")
+    settle()
+    write("b.txt", "users.txt")(turn.project)
+    settle()
+    turn.prompt("s")
+    bash(turn, write("dir/c.txt"), call="b2")
+    turn.stop("s")
+    assert outcomes(turn) == {"a.txt": "changed", "dir/c.txt": "changed"}
+
+
+NO_SHELL = {
+    "Read": {"file_path": "a.txt"},
+    "Write": {"file_path": "w.txt"},
+    "Grep": {"pattern": "x"},
+    "Glob": {"pattern": "*"},
+    "TodoWrite": {"todos": []},
+    "WebSearch": {"query": "x"},
+}
+
+
+@pytest.mark.parametrize("tool", NO_SHELL)
+def test_what_the_user_does_in_a_turn_without_a_shell_is_not_its_work(turn, tool):
+    turn.call("s", tool, "1", NO_SHELL[tool])
+    write("b.txt")(turn.project)
+    turn.stop("s")
+    assert "b.txt" not in outcomes(turn)
+
+
+def test_a_write_that_is_recorded_is_not_counted_again(turn):
+    path = turn.project / "new.txt"
+    turn.call("s", "Write", "1", {"file_path": str(path)}, {"type": "create"})
+    bash(turn, lambda root: path.write_text("new"))
+    turn.stop("s")
+    about = turn.show("s")["files_processed"]["new.txt"]
+    assert (about["tool"], about["count"], about["outcome"]) == ("Write", 1, "created")
+
+
+def test_a_stop_told_twice_at_once_counts_once(turn):
+    bash(turn, write("a.txt"))
+    stop = {"hook_event_name": "Stop", "session_id": "s"}
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(turn.send, [stop, stop]))
+    turn.prompt("s")
+    turn.stop("s")
+    assert turn.show("s")["files_processed"]["a.txt"]["count"] == 1
+
+
+def test_a_file_changed_in_two_turns_counts_twice(turn):
+    bash(turn, write("a.txt"))
+    turn.stop("s")
+    settle()
+    turn.prompt("s")
+    bash(turn, write("a.txt"), call="b2")
+    turn.stop("s")
+    assert turn.show("s")["files_processed"]["a.txt"]["count"] == 2
+
+
+def test_what_a_compaction_interrupts_is_counted_once(turn):
+    bash(turn, write("a.txt"))
+    turn.send({"hook_event_name": "PreCompact", "session_id": "s", "trigger": "auto"})
+    turn.start("s", "compact")
+    bash(turn, write("b.txt"), call="b2")
+    turn.stop("s")
+    files = turn.show("s")["files_processed"]
+    assert {path: about["count"] for path, about in files.items()} == {"a.txt": 1, "b.txt": 1}
+
+
+def test_outside_git_a_stop_says_nothing_of_bash(hooks):
+    hooks.start("s")
+    hooks.prompt("s")
+    bash(hooks, write("a.txt"))
+    hooks.stop("s")
+    assert outcomes(hooks) == {}
+
+
+def test_a_git_that_is_slow_is_not_waited_for(turn, tmp_path):
+    """Its child holds the pipe open; the hook gives up with 1 if it waited for that."""
+    script = f"sleep 30 & echo $! > {tmp_path}/pid; wait"
+    turn.environment["PATH"] = fake_git(tmp_path / "bin", script)
+    bash(turn, write("a.txt"))
+    turn.stop("s")
+    os.kill(int((tmp_path / "pid").read_text()), 9)
+    assert outcomes(turn) == {}
+    assert (turn.directory / "checkpoints" / "session-s.json").exists()
+
+
+def test_a_huge_untracked_tree_fits_the_journal(turn):
+    bash(turn, write(*(f"{'n' * 60}{number}.log" for number in range(3000))))
+    turn.stop("s")
+    journal = (turn.directory / "sessions" / "s.jsonl").read_bytes()
+    assert max(map(len, journal.split(b"\n"))) <= 4096
+    assert len(outcomes(turn)) == 3000
+
+
+def test_a_session_leaves_nothing_new_in_git(turn):
+    turn.call("s", "Write", "1", {"file_path": "a.txt"})
+    turn.stop("s")
+    turn.end("s")
+    assert git(turn.project, "status", "--porcelain", "-uall") == b""
+
+
+def test_names_that_are_no_utf_8_pass_through_everything(turn):
+    bash(turn, write("a\udcff.txt"))
+    turn.stop("s")
+    published = json.loads((turn.directory / "files_processed.json").read_text())
+    assert published["value"] == ["a\udcff.txt"]
+    assert '"a%ED%B3%BF.txt"' in turn.start("new")
