@@ -168,7 +168,9 @@ def _add(newest_last: list[Record], entry: Record) -> None:
 def _start(state: State, record: Record, _rules: Rules) -> None:
     if record.get("source") != "compact":  # a compaction is in mid-turn: nothing ends with it
         _interrupt(state, record["at"], lambda call: True)
-        state["fold"].update(_TURN, background={}, checked=record["at"])
+        state["fold"].update(
+            _TURN, background={}, idle=True, checked=record["at"], since=record["at"]
+        )
     state["ended"] = None
     state["client"] = record.get("client", state["client"])
     _see_process(state, record)
@@ -189,6 +191,8 @@ def _request(state: State, record: Record, rules: Rules) -> None:
     _see_process(state, record)
     state["ended"] = None
     inner = state["fold"]
+    if inner["idle"] and not state["background_tasks"]:
+        inner["checked"] = record["at"]  # what changed while Claude was idle, others changed
     inner["idle"] = False
     if record.get("prompt") and record["prompt"] == inner["prompt"]:
         return
@@ -286,7 +290,7 @@ def _finish(state: State, record: Record, rules: Rules) -> None:
         # It was taken for interrupted, but its end came after all.
         state["counts"]["interrupted"] = max(0, state["counts"]["interrupted"] - 1)
     state["counts"]["calls"] += 1
-    if "command" in record or not (record.get("path") or record.get("url")):
+    if "command" in record or str(record.get("tool")).startswith("mcp__"):
         state["fold"]["shell"] = True
     if record.get("launched"):
         state["fold"]["background"][record["launched"]] = 1
@@ -413,8 +417,7 @@ def _see_worktree(state: State, record: Record, rules: Rules) -> None:
     """What git saw changed since the last checkpoint, and fingerprints of what was processed."""
     inner = state["fold"]
     if "head" in record:
-        inner["head"] = record["head"]
-        inner["shell"] = False
+        inner.update(head=record["head"], shell=False, checked=record["at"])
     _change(state, {**record, "tool": "Bash"}, rules.changed(record))
     for path, mark in record.get("fingerprints", {}).items():
         about = state["files_processed"].get(path)
@@ -436,8 +439,12 @@ def _unlink(state: State, _record: Record, _rules: Rules) -> None:
     began = state["started"] or ""
     state["continues"] = state["continues_how"] = None
     if (state["phase_since"] or "") < began:
-        state["current_phase"] = state["phase_since"] = None
+        # A phase that it entered itself while it was in it already is its own all the same.
+        state["current_phase"] = state["fold"]["request_phase"]
+        state["phase_since"] = began if state["current_phase"] else None
         state["phase_pinned"] = False
+    if (state["last_request_at"] or "") < began:
+        state["last_request"] = state["last_request_at"] = None
     for name in ("files_processed", "files_read"):
         own = {path: about for path, about in state[name].items() if about["last"] >= began}
         state[name] = own

@@ -124,22 +124,13 @@ def changed_since(project: str, since: float, commands: str = "") -> dict[str, A
         outcome = _outcome_since(f"{repository}/{path}", kind, since)
         if outcome:
             found.setdefault(outcome, []).append(path)
-    # Of a deleted file only its folder's time is left. Where other things came to the folder since,
-    # that says nothing, and a command must have named the file.
-    busy = {_folder(path) for path in found.get("created", ())}
-    found["deleted"] = [
-        path
-        for path in found.get("deleted", ())
-        if _folder(path) not in busy or _is_named(path, commands)
-    ]
+    # Of a deleted file only its folder's time is left, which whatever came to the folder changes as
+    # well: a command must have named the file.
+    found["deleted"] = [path for path in found.get("deleted", ()) if _is_named(path, commands)]
     for kind in KINDS:
         paths = [f"{repository}/{path}" for path in found.get(kind, ())]
         found[kind] = [journal.locate(path, project, project) for path in paths]
     return found
-
-
-def _folder(path: str) -> str:
-    return path.rpartition("/")[0]
 
 
 def _is_named(path: str, commands: str) -> bool:
