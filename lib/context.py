@@ -170,7 +170,7 @@ class Context:
         """Calls that were interrupted after the last turn that ended in order."""
         live = self.live
         open_since = live["last_stop"] or ""
-        calls = [call for call in live["interrupted"] if call["at"] > open_since] + live[
+        calls = [call for call in live["interrupted"] if call["at"] >= open_since] + live[
             "in_flight"
         ]
         words = [

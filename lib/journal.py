@@ -138,7 +138,6 @@ def read_stdin() -> bytes:
 # --- the place ---------------------------------------------------------------------------------
 
 _LOWER = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
-_HEX = frozenset("0123456789abcdef")
 _NAME = _LOWER | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
@@ -166,15 +165,9 @@ def stem(name: str) -> str:
 
 
 def session_stem(identifier: str) -> str:
-    """The stem of a session's journal; short enough for `session-<stem>` to be a checkpoint.
-
-    A stem that was printed somewhere is taken back as it is.
-    """
+    """The stem of a session's journal; short enough for `session-<stem>` to be a checkpoint."""
     if not identifier:
         return MANUAL
-    head, tilde, digest = identifier.rpartition("~")
-    if tilde and len(digest) == 16 and _HEX.issuperset(digest) and (not head or is_name(head)):
-        return identifier
     return stem(identifier if len(identifier) <= 100 else "~" + identifier)
 
 
@@ -435,6 +428,10 @@ def append(sessions: int, session: str, records: bytes) -> None:
     descriptor = os.open(session + ".jsonl", APPEND, 0o600, dir_fd=sessions)
     try:
         status = os.fstat(descriptor)
+        if status.st_nlink == 0:  # replaced since it was opened: what is written here is lost
+            os.close(descriptor)
+            descriptor = os.open(session + ".jsonl", APPEND, 0o600, dir_fd=sessions)
+            status = os.fstat(descriptor)
         if status.st_mode & 0o170000 != 0o100000 or status.st_nlink != 1:
             raise Unusable(f"sessions/{session}.jsonl is not a plain file of one name; remove it")
         if status.st_uid != os.geteuid():
@@ -475,7 +472,7 @@ _SHORT = (
     ("reason", "reason"),
 )
 _PATHS = ("file_path", "notebook_path", "path")
-_PATH_BYTES = 1500
+_PATH_BYTES = 1100
 _LIST_BYTES = 2500
 
 
@@ -490,10 +487,10 @@ def clip(text: str, limit: int) -> str:
 
 
 _SECRET_SIGNS = (
-    "key token secret passw passphrase pwd auth bearer credential cookie private -----begin :// "
-    "sk- sk_ rk_ ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- xox akia asia aroa aida aiza ya29 eyj "
-    "npm_ pypi- hf_ sg. shp lin_api dop_v1 curl wget mysql mariadb mongo sshpass login redis-cli "
-    "sig="
+    "key token secret pass pwd auth bearer basic credential cookie private _pw -pw sig code= "
+    ":// -u --user --proxy-user sk- sk_ rk_ ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- xox "
+    "akia asia aroa aida aiza ya29 eyj npm_ pypi- hf_ sg. shp lin_api dop_v1 mysql mariadb "
+    "mongo login redis-cli"
 ).split()
 
 
@@ -518,7 +515,10 @@ def masked(text: str, limit: int) -> str:
     return clip(window, limit)
 
 
-_TOKEN_SIGNS = "AKIA ASIA ghp_ gho_ ghs_ github_pat_ glpat- sk- xox eyJ npm_ AIza".split()
+_TOKEN_SIGNS = (
+    "sk- sk_ rk_ ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- xox AKIA ASIA AROA AIDA AIza ya29 eyJ "
+    "npm_ pypi- hf_ SG. shp lin_api dop_v1"
+).split()
 
 
 def locate(path: str, project: str, base: str) -> str:
@@ -551,10 +551,12 @@ def _resolve(path: str, project: str) -> str:
     from os.path import basename, dirname, join, normpath, realpath
 
     path = normpath(path)
-    for root, name in (
-        (project, path),
-        (realpath(project), join(realpath(dirname(path)), basename(path))),
-    ):
+    names = [(project, path)]
+    try:
+        names.append((realpath(project), join(realpath(dirname(path)), basename(path))))
+    except ValueError:
+        pass  # a NUL or half a character in it: no file has such a name
+    for root, name in names:
         if name == root:
             return "."
         if name.startswith(root + "/"):
@@ -562,20 +564,36 @@ def _resolve(path: str, project: str) -> str:
     return path
 
 
+def _heredocs(line: str) -> "list[tuple[str, bool]]":
+    """The delimiters of the here-documents that a line begins, and whether tabs go before them."""
+    found = []
+    _, *starts = line.replace("<<<", "").split("<<")
+    for start in starts:
+        rest = start.lstrip("-").lstrip(" \t")
+        quote = rest[:1] if rest[:1] in ("'", '"') else ""
+        if quote:
+            delimiter = rest[1:].partition(quote)[0]
+        else:
+            delimiter = rest
+            for end in " \t;|&<>()":
+                delimiter = delimiter.partition(end)[0]
+            delimiter = delimiter.replace("\\", "").strip("'\"")
+        if quote or delimiter:
+            found.append((delimiter, start[:1] == "-"))
+    return found
+
+
 def without_heredocs(command: str) -> str:
     """A shell command less the bodies of its here-documents: those are file contents."""
     if "<<" not in command:
         return command
     kept = []
-    lines = iter(command.split("\n"))
+    lines = iter(command.replace("\r\n", "\n").split("\n"))
     for line in lines:
         kept.append(line)
-        _, here, rest = line.replace("<<<", "").partition("<<")
-        word = rest.lstrip("- \t").split(None, 1)[:1]
-        delimiter = word[0].strip("'\"\\;)|&>") if word else ""
-        if here and delimiter:
+        for delimiter, tabs in _heredocs(line):
             for body in lines:
-                if body.strip() == delimiter:
+                if (body.lstrip("\t") if tabs else body) == delimiter:
                     break
     return "\n".join(kept)
 
@@ -599,11 +617,11 @@ def _call_facts(event: Event, project: str, base: str) -> "dict[str, Any]":
             break
     command = _text(given.get("command"))
     if command:
-        facts["command"] = masked(without_heredocs(command), 1000)
+        facts["command"] = masked(without_heredocs(command), 900)
     for name in ("description", "url"):
         text = _text(given.get(name))
         if text:
-            facts[name] = masked(text, 300)
+            facts[name] = masked(text, 200)
     return facts
 
 
@@ -622,7 +640,7 @@ def _result_facts(event: Event) -> "dict[str, Any]":
     # The first line only: what follows it is the command's output, which may be a file's contents.
     error = _text(event.fields.get("error")) or _text(response.get("error"))
     if error:
-        facts["error"] = masked(error.lstrip().split("\n", 1)[0], 400)
+        facts["error"] = masked(error.lstrip().split("\n", 1)[0], 300)
     if _text(response.get("backgroundTaskId")):
         facts["background"] = True
     if response.get("isAsync") is True and _text(response.get("agentId")):
@@ -648,20 +666,26 @@ def _bash_changes(event: Event, project: str, base: str) -> "dict[str, list[str]
     }
     names = difference.get("changedFiles")
     changes: dict[str, list[str]] = {}
-    for path in dict.fromkeys([*(names if type(names) is list else []), *kinds]):
-        if type(path) is str and path:
+    named = [_text(name) for name in (names if type(names) is list else [])]
+    for path in dict.fromkeys([*named, *kinds]):
+        if path:
             changes.setdefault(kinds.get(path, "changed"), []).append(locate(path, project, base))
     return changes
 
 
-def in_pieces(changes: "dict[str, list[str]]", extra: int = 1) -> "list[dict[str, list[str]]]":
-    """The same lists of paths in pieces that each fit a record with `extra` bytes a path."""
+def in_pieces(
+    changes: "dict[str, list[str]]", extra: int = 1, first: int = _LIST_BYTES
+) -> "list[dict[str, list[str]]]":
+    """The same lists of paths in pieces that each fit a record with `extra` bytes a path.
+
+    `first` is the room in the first, which may be no more than an empty piece.
+    """
     pieces: list[dict[str, list[str]]] = [{}]
-    room = _LIST_BYTES
+    room = first
     for kind, paths in changes.items():
         for path in paths:
             size = len(encode_basestring_ascii(path)) + extra
-            if size > room and pieces[-1]:
+            if size > room and (pieces[-1] or room < _LIST_BYTES):
                 pieces.append({})
                 room = _LIST_BYTES
             room -= size
@@ -705,13 +729,14 @@ def facts_of(event: Event, project: str) -> "list[dict[str, Any]]":
     for theirs, ours in _SHORT:
         text = _text(event.fields.get(theirs))
         if text:
-            facts[ours] = clip(text, 128)
+            facts[ours] = clip(text, 100)
     if "tool" in facts:
         facts.update(_call_facts(event, project, base))
         if event.name == "PreToolUse":
             return [facts]
         facts.update(_result_facts(event))
-        first, *rest = in_pieces(_bash_changes(event, project, base))
+        room = max(0, _LIST_BYTES - len(encode(facts)))
+        first, *rest = in_pieces(_bash_changes(event, project, base), first=room)
         facts.update(first)
         more = {name: facts[name] for name in ("event", "tool", "call", "agent") if name in facts}
         return [facts, *({**more, "more": True, **piece} for piece in rest)]
@@ -722,7 +747,7 @@ def facts_of(event: Event, project: str) -> "list[dict[str, Any]]":
         if prompt.startswith("<task-notification>"):
             facts["notification"] = True  # a background task ended: not a request of the user's
         else:
-            facts["text"] = clip(masked(prompt, 8192)[:300], 2000)
+            facts["text"] = clip(masked(prompt, 8192)[:300], 3600)
         facts.update(_process_facts())
     elif event.name == "SessionStart":
         client = environment("AI_AGENT")

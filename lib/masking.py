@@ -12,16 +12,19 @@ import re
 
 MASK = "***"
 
-_VALUE = r"""(?:"[^"\n]*"?|'[^'\n]*'?|[^\s"'&;|,<>(){}]+)"""
+_VALUE = r"""(?:\\+"[^"\n]*"?|"[^"\n]*"?|'[^'\n]*'?|[^\s"'&;|,<>(){}\\]+)"""
 _SECRET_NAME = (
-    r"(?:api[_-]?key|apikey|(?:access|secret|private|account|signing|encryption|master|service|ssh|"
-    r"auth|shared|session)[_-]?key|secret|token|pass(?:word|wd|phrase)|passwd|pwd|credentials?|"
-    r"cookie|[_-]key|authorization|[_-]auth|[_-]pass|[_-]pw|sig)"
+    r"(?:api[ _-]?key|(?:access|secret|private|account|signing|encryption|master|service|ssh|auth|"
+    r"shared|session)[_-]?key|secret|token|pass(?:word|wd|phrase|code)|pwd|credentials?|cookie|"
+    r"[_-]key|authorization|[_-]auth(?![a-z])|[_-]pass(?![a-z])|[_-]pw(?![a-z])|\bsig(?![a-z]))"
 )
+# Words are bounded: a pattern that tries every start of a word of thousands of letters takes
+# seconds, and the user would wait for them.
+_NAME = rf"[\w.-]{{0,40}}{_SECRET_NAME}[\w.-]{{0,40}}"
 
 TOKENS = re.compile(
     r"(?<![A-Za-z0-9])(?:"
-    r"sk-(?=[\w-]*\d)[\w-]{20,}"  # OpenAI, Anthropic
+    r"sk-(?=[\w-]{0,60}\d)[\w-]{20,}"  # OpenAI, Anthropic
     r"|[sr]k_(?:live|test)_\w{8,}"  # Stripe
     r"|gh[pousr]_\w{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}"
     r"|xox[a-z]-[\w-]{8,}"  # Slack
@@ -33,73 +36,39 @@ TOKENS = re.compile(
     r")"
 )
 
-_PATTERNS = (
-    # private keys, whole, or to the end of the text when it was cut
-    (
-        re.compile(
-            r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]*-----|\Z)",
-            re.DOTALL,
-        ),
-        MASK,
-    ),
-    # scheme://user:password@host and scheme://token@host
-    (
-        re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@'\"]*:)[^\s@'\"]+(?=@)", re.IGNORECASE),
-        rf"\1{MASK}",
-    ),
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/:@'\"]{16,}(?=@)", re.IGNORECASE), rf"\1{MASK}"),
-    # Authorization: Basic dXNlcjpwYXNz, "X-Api-Key: ..." is a name with a value, below
-    (
-        re.compile(
-            r"(\bauthorization['\"]?\s*[:=]\s*['\"]?)"
-            r"(?:(?:bearer|basic|token|digest|negotiate|apikey|aws4-hmac-sha256)\s+[^'\"\n]+|[^\s'\"]{6,})",
-            re.IGNORECASE,
-        ),
-        rf"\1{MASK}",
-    ),
-    (re.compile(r"(\b(?:bearer|basic)\s+)[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1{MASK}"),
-    (re.compile(r"(\b(?:set-)?cookie['\"]?\s*:\s*)[^'\"\n]+", re.IGNORECASE), rf"\1{MASK}"),
-    # curl -u user:password, and passwords stuck to their flag
-    (
-        re.compile(
-            r"((?:^|\s)(?:-u|--user|--proxy-user|-a|--auth)(?:\s+|=|(?=['\"]))['\"]?[^\s:'\"]+:)[^\s'\"]+"
-        ),
-        rf"\1{MASK}",
-    ),
-    (
-        re.compile(
-            r"(\b(?:mysql\w*|mariadb\w*|mongo\w*|sshpass|(?:docker|podman|helm|az|npm)[\w\s]*\slogin)\b"
-            r"[^\n|;&]*?\s-p\s?)" + _VALUE
-        ),
-        rf"\1{MASK}",
-    ),
-    (re.compile(r"(\bredis-cli\b[^\n|;&]*?\s-a\s+)" + _VALUE), rf"\1{MASK}"),
-    # --password hunter2, --api-key=..., -H 'X-Token: ...'
-    (
-        re.compile(rf"(--?[\w-]*{_SECRET_NAME}[\w-]*(?:\s+|=))(?!-){_VALUE}", re.IGNORECASE),
-        rf"\1{MASK}",
-    ),
-    # NAME=value, "name": "value", name: value
-    (
-        re.compile(
-            rf"([\w.-]*{_SECRET_NAME}[\w.-]*[\"']?\]?\s*(?::=|=>|==|=|:)\s*){_VALUE}", re.IGNORECASE
-        ),
-        rf"\1{MASK}",
-    ),
-    # in prose: the password is hunter2
-    (
-        re.compile(
-            rf"(\b(?:pass(?:word|wd|phrase|code)|api key|secret|token)\b"
-            rf"(?:\s+for\s+\S+)?\s+(?:is|was|=)\s+){_VALUE}",
-            re.IGNORECASE,
-        ),
-        rf"\1{MASK}",
-    ),
-    # query strings
-    (
-        re.compile(r"([?&](?:key|sig|code|auth|access_token|signature)=)[^&\s'\"]+", re.IGNORECASE),
-        rf"\1{MASK}",
-    ),
+_PATTERNS = tuple(
+    (re.compile(pattern, re.IGNORECASE | re.DOTALL), rf"\g<1>{MASK}")
+    for pattern in (
+        # private keys, whole, or to the end of the text when it was cut
+        r"(-----BEGIN )[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+        r".*?(?:-----END [A-Z0-9 ]{0,40}-----|\Z)",
+        # scheme://user:password@host and scheme://token@host
+        r"(\b[a-z][a-z0-9+.-]{0,20}://[^\s/:@'\"]{0,100}:)[^\s'\"]+(?=@)",
+        r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/:@'\"]{16,}(?=@)",
+        # Authorization: Basic dXNlcjpwYXNz; Bearer alone; cookies
+        r"(\bauthorization[\\'\"]{0,2}\s*[:=][\\\s'\"]{0,4})"
+        r"(?:(?:bearer|basic|token|digest|negotiate|apikey|aws4-hmac-sha256)[\\\s]+[^'\"\n]+"
+        r"|[^\s'\"]{6,})",
+        r"(\b(?:bearer|basic)[\\\s]+)[\w.~+/=-]{8,}",
+        r"(\b(?:set-)?cookie[\\'\"]{0,2}\s*:\s*)[^'\"\n]+",
+        # -u user:password, and passwords stuck to their flag
+        r"((?:^|\s)(?:-u\s*=?|--(?:proxy-)?user(?:\s+|=))"
+        r"(?:'(?=[^'\n]*')|\"(?=[^\"\n]*\"))[^\s:'\"]+:)[^'\"\n]+",
+        r"((?:^|\s)(?:-u\s*=?|--(?:proxy-)?user(?:\s+|=))['\"]?[^\s:'\"]+:)[^\s'\"]+",
+        r"(\b(?:mysql|mariadb|mongo|sshpass|(?:docker|podman|helm|az|npm)\b[\w\s]{0,40}\blogin)"
+        rf"\w{{0,20}}\b[^\n|;&]{{0,200}}?\s-p\s?){_VALUE}",
+        rf"(\bredis-cli\b[^\n|;&]{{0,200}}?\s-a\s+){_VALUE}",
+        # --password hunter2, --api-key=..., and a secret after its name alone
+        rf"((?:^|\s)--?{_NAME}(?:\s+|=))(?!-){_VALUE}",
+        r"(\b\w{0,40}(?:secret|access)_(?:access_)?key\s+)[\w/+=-]{16,}",
+        # NAME=value, "name": "value", name: value
+        rf"({_NAME}(?:\\*[\"'])?\]?\s*(?::=|=>|==|=|(?<!:):(?!:))\s*){_VALUE}",
+        # in prose: the password is hunter2
+        r"(\b(?:pass(?:word|wd|phrase|code)|api key|secret|token)\b"
+        rf"(?:\s+for\s+\S{{1,60}})?\s+(?:is|was)\s+){_VALUE}",
+        # query strings
+        r"([?&][\w-]{0,30}(?:key|sig|code|auth|token|signature)=)[^&\s'\"]+",
+    )
 )
 
 

@@ -25,7 +25,7 @@ scout  mcp__*__read*, mcp__*__get*, mcp__*__list*, mcp__*__search*, mcp__*__find
 scout  $ ls, $ cat, $ head, $ tail, $ less, $ wc, $ tree, $ pwd, $ file, $ stat, $ du, $ diff, $ jq
 scout  $ grep, $ rg, $ ag, $ find, $ fd, $ which, $ sed -n
 scout  $ git status, $ git log, $ git diff, $ git show, $ git blame, $ git grep, $ git ls-files
-scout  $ git branch, $ git remote, $ git stash list
+scout  $ git branch, $ git remote, $ git stash list, $ git tag -l, $ git tag --list
 scout  $ gh pr view, $ gh pr list, $ gh pr diff, $ gh issue view, $ gh issue list
 plan   mode:plan, EnterPlanMode, ExitPlanMode
 build  Write, Edit, MultiEdit, NotebookEdit, mcp__*__write*, mcp__*__edit*
@@ -92,13 +92,15 @@ _WRAPPERS = frozenset(
 )
 _RUNNERS = frozenset(
     "uv run,poetry run,pipenv run,pdm run,hatch run,rye run,pixi run,bundle exec,pnpm exec,"
-    "yarn exec,npm exec,python -m,python3 -m,npx -y,npx --yes,bunx --bun".split(",")
+    "yarn exec,npm exec,npx -y,npx --yes,bunx --bun".split(",")
 )
-_SHORT_RUNNERS = frozenset("npx bunx uvx python python3".split())
+_SHORT_RUNNERS = frozenset("npx bunx uvx".split())
+_PYTHON = re.compile(r"python[0-9.]*")
+_GOALS = frozenset("mvn mvnw gradle gradlew make rake just sbt ctest task".split())
 _TAKES_VALUE = frozenset("-C -c --prefix --filter --dir --cwd --git-dir --work-tree".split())
 _INLINE_SHELL = re.compile(r"""\b(?:ba|z|da)?sh\s+-l?c\s+(?:"([^"]*)"|'([^']*)')""")
-_QUOTED = re.compile(r"'[^']*'|\"(?:[^\"\\]|\\.)*\"")
-_SEPARATORS = re.compile(r"&&|\|\||[;|\n]|(?<![>&])&(?![>&])|\$\(|`")
+_QUOTED = re.compile(r"'[^']*(?:'|$)|\"(?:[^\"\\]|\\.)*(?:\"|$)")
+_SEPARATORS = re.compile(r"&&|\|\||[;|\n()`]|(?<![>&])&(?![>&])")
 _INTO_FILE = re.compile(r"(?<![0-9&<>-])>{1,2}\s*(?!&|/dev/|\s)")
 
 
@@ -108,19 +110,25 @@ def segments(command: str) -> list[list[str]]:
     found = []
     for part in _SEPARATORS.split(_QUOTED.sub("''", command)):
         words = ["$>"] if _INTO_FILE.search(part) else []
-        rest = part.split()
-        while rest and (rest[0] in _WRAPPERS or "=" in rest[0] or rest[0].isdigit()):
-            rest = rest[1:]
-        while " ".join(rest[:2]) in _RUNNERS:
-            rest = rest[2:]
-        if len(rest) > 1 and rest[0] in _SHORT_RUNNERS:
-            rest = rest[1:]
-        if rest:
-            rest[0] = rest[0].rpartition("/")[2].lstrip("(")
-        words += rest
+        words += _unwrapped(part.split())
         if words:
             found.append(words)
     return found
+
+
+def _unwrapped(words: list[str]) -> list[str]:
+    """A simple command without what merely starts it: assignments, sudo, runners, python -m."""
+    while words and (words[0] in _WRAPPERS or "=" in words[0] or words[0].isdigit()):
+        words = words[1:]
+    if words:
+        words = [words[0].rpartition("/")[2], *words[1:]]
+    while " ".join(words[:2]) in _RUNNERS:
+        words = words[2:]
+    if len(words) > 1 and _PYTHON.fullmatch(words[0]):
+        words = words[2:] if words[1] == "-m" else [words[1].rpartition("/")[2], *words[2:]]
+    elif len(words) > 1 and words[0] in _SHORT_RUNNERS:
+        words = words[1:]
+    return words
 
 
 def _fits(pattern: list[str], words: list[str]) -> bool:
@@ -137,7 +145,11 @@ def _fits(pattern: list[str], words: list[str]) -> bool:
         else:
             plain.append(word)
     wanted = [word for word in pattern if not word.startswith("-")]
-    if len(plain) < len(wanted) or not all(map(fnmatchcase, plain, wanted)):
+    if len(wanted) == 2 and wanted[0] in _GOALS and plain[0] == wanted[0]:
+        fits = any(fnmatchcase(goal, wanted[1]) for goal in plain[1:])
+    else:
+        fits = len(plain) >= len(wanted) and all(map(fnmatchcase, plain, wanted))
+    if not fits:
         return False
     return all(
         any(given.startswith(option) for given in options) for option in pattern if option[0] == "-"
@@ -162,16 +174,18 @@ class Rules:
         self._patterns: list[tuple[str, str]] = []
         self._commands: dict[str, list[tuple[list[str], str]]] = {}
         self._into_file: str | None = None
-        for phase, patterns in table.items():
-            for pattern in patterns:
-                self._add(pattern, phase)
-        self._patterns.sort(key=lambda rule: -len(rule[0]))
+        for phases in (given, table):
+            for phase, patterns in phases.items():
+                for pattern in patterns:
+                    self._add(pattern, phase)
+        # Of patterns as long without their stars, the project's comes first: it was added first.
+        self._patterns.sort(key=lambda rule: -len(rule[0].replace("*", "")))
         for rules in self._commands.values():
-            rules.sort(key=lambda rule: -sum(map(len, rule[0])))
+            rules.sort(key=lambda rule: -len("".join(rule[0]).replace("*", "")))
 
     def _add(self, pattern: str, phase: str) -> None:
         if pattern == "$ >":
-            self._into_file = phase
+            self._into_file = self._into_file or phase
         elif pattern.startswith("$ ") and pattern[2:].strip():
             words = pattern[2:].split()
             self._commands.setdefault(words[0], []).append((words, phase))
@@ -181,7 +195,12 @@ class Rules:
     def phase_of_tool(self, tool: str) -> str | None:
         """The phase that a tool's use means, or a `mode:NAME`'s; None when it means none."""
         if tool not in self._tools:
-            fitting = (phase for pattern, phase in self._patterns if fnmatchcase(tool, pattern))
+            mode = tool.startswith("mode:")
+            fitting = (
+                phase
+                for pattern, phase in self._patterns
+                if fnmatchcase(tool, pattern) and pattern.startswith("mode:") == mode
+            )
             self._tools[tool] = next(fitting, None)
         return self._tools[tool]
 
@@ -223,6 +242,7 @@ class Rules:
             path: kind
             for kind in ("created", "changed", "deleted")
             for path in record.get(kind, ())
+            if isinstance(path, str)
         }
         path, tool = record.get("path"), record.get("tool", "")
         if path and any(fnmatchcase(tool, pattern) for pattern in self.writes):

@@ -114,7 +114,8 @@ def first_check(descriptor: int) -> str:
     """The check value of a journal's first line, which tells it from another; "" if it has none."""
     os.lseek(descriptor, 0, os.SEEK_SET)
     line = os.read(descriptor, 1 << 13).lstrip(b"\n").partition(b"\n")[0]
-    return line.rpartition(b',"check":"')[2][:-2].decode("ascii", "replace")
+    _, found, check = line.rpartition(b',"check":"')
+    return check[:-2].decode("ascii", "replace") if found else ""
 
 
 def seconds(at: str) -> float:

@@ -194,12 +194,12 @@ def _request(state: State, record: Record, rules: Rules) -> None:
     if inner["idle"] and not state["background_tasks"]:
         inner["checked"] = record["at"]  # what changed while Claude was idle, others changed
     inner["idle"] = False
-    if record.get("prompt") and record["prompt"] == inner["prompt"]:
-        return
-    inner["prompt"] = record.get("prompt")
     if record.get("notification"):
         inner["shell"] = True  # a background command ended, and may have changed files
         return
+    if record.get("prompt") and record["prompt"] == inner["prompt"]:
+        return
+    inner["prompt"] = record.get("prompt")
     # Nothing tells that the user pressed Esc; but who can type a request is waiting for no call,
     # save those of subagents in the background.
     _interrupt(state, record["at"], lambda call: call.get("agent") not in inner["background"])
@@ -370,10 +370,11 @@ def _enter(state: State, phase: str | None, at: str, rules: Rules) -> None:
 
 
 def _set_phase(state: State, record: Record, _rules: Rules) -> None:
-    """`phase NAME` pins; `phase auto` (no phase) lets go and keeps the phase till the next call."""
-    phase = record.get("phase")
+    """`phase NAME` pins; `phase auto` (no phase) lets go: back to what this request means."""
     state["phase_pinned"] = bool(record.get("pinned"))
-    if phase != state["current_phase"] and ("phase" in record):
+    inferred = state["fold"]["request_phase"] or state["current_phase"]
+    phase = record.get("phase") if "phase" in record else inferred
+    if phase != state["current_phase"]:
         state["current_phase"] = phase
         state["phase_since"] = record["at"]
 
@@ -417,7 +418,8 @@ def _see_worktree(state: State, record: Record, rules: Rules) -> None:
     """What git saw changed since the last checkpoint, and fingerprints of what was processed."""
     inner = state["fold"]
     if "head" in record:
-        inner.update(head=record["head"], shell=False, checked=record["at"])
+        going_on = bool(state["background_tasks"])
+        inner.update(head=record["head"], shell=going_on, checked=record["at"])
     _change(state, {**record, "tool": "Bash"}, rules.changed(record))
     for path, mark in record.get("fingerprints", {}).items():
         about = state["files_processed"].get(path)

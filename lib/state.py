@@ -134,7 +134,7 @@ class State:
             self.project = workspace.project_of(self.directory)
         if session is None:
             session = journal.environment("CLAUDE_CODE_SESSION_ID")
-        self.session = session and journal.session_stem(session)
+        self.session = session and workspace.session_of(session)
         self.store: Store = open_store(journal.environment("WORKFLOW_STATE_STORE"), self.directory)
         self.sessions = Sessions(self.directory, self.project, self.store)
 
@@ -413,7 +413,7 @@ class State:
 
         The keys are described in docs/format.md. Raises UnknownSession and StateError.
         """
-        session = journal.session_stem(session) if session else self.session or self.sessions.last()
+        session = workspace.session_of(session) if session else self.session or self.sessions.last()
         live = self.sessions.live(session) if session else None
         if live is None:
             which = f"session {session}" if session else "any session"

@@ -37,6 +37,13 @@ def check_name(name: object, what: str) -> str:
     return name
 
 
+def session_of(text: str) -> str:
+    """The stem of the session that a person names, by its id or by a stem that was printed."""
+    head, tilde, digest = text.rpartition("~")
+    printed = tilde and len(digest) == 16 and not set(digest) - set("0123456789abcdef")
+    return text if printed and (not head or journal.is_name(head)) else journal.session_stem(text)
+
+
 def project_of(directory: str) -> str:
     """The project whose state directory this is, resolved as the hooks resolve it."""
     if directory.endswith("/.claude/state"):

@@ -74,7 +74,12 @@ def test_a_checkpoint_is_one_whole_file(kept, directory):
     kept.checkpoint("before")
     file = json.loads((directory / "checkpoints" / "before.json").read_text())
     assert {"v", "name", "created", "trigger", "keys", "session", "check"} <= set(file)
-    assert (file["v"], file["name"], file["trigger"], file["session"]) == (1, "before", "manual", None)
+    assert (file["v"], file["name"], file["trigger"], file["session"]) == (
+        1,
+        "before",
+        "manual",
+        None,
+    )
     assert file["keys"]["Plan"]["value"] == {"step": 2}
     assert set(file["keys"]["Plan"]) >= {"value", "timestamp"}
     assert file["created"].endswith("Z")
@@ -254,7 +259,10 @@ def test_a_safety_checkpoint_comes_first(kept):
     safety = kept.restore_checkpoint("c")
     document = kept.read_checkpoint(safety)
     assert document["trigger"] == "restore"
-    assert {key: kept["value"] for key, kept in document["keys"].items()} == {"key": "new", "newer": 1}
+    assert {key: kept["value"] for key, kept in document["keys"].items()} == {
+        "key": "new",
+        "newer": 1,
+    }
 
 
 def test_nothing_is_restored_when_the_safety_checkpoint_fails(kept, monkeypatch):
@@ -506,7 +514,9 @@ def test_restoring_a_strange_checkpoint_never_raises(kept, directory, document):
         assert all_keys(kept) == {"mine": 1}
 
 
-@pytest.mark.parametrize("text", ["{", '{"v": 2, "keys": {}, "created": "x"}'], ids=["torn", "newer"])
+@pytest.mark.parametrize(
+    "text", ["{", '{"v": 2, "keys": {}, "created": "x"}'], ids=["torn", "newer"]
+)
 def test_one_bad_checkpoint_does_not_hide_the_others(kept, directory, text):
     kept.checkpoint("good")
     (directory / "checkpoints" / "bad.json").write_text(text)
@@ -573,9 +583,7 @@ class Killed(BaseException):
     """Stands for a process that ends there."""
 
 
-def test_a_restore_that_dies_half_way_is_seen_as_done_and_is_finished(
-    kept, directory, monkeypatch
-):
+def test_a_restore_that_dies_half_way_is_seen_as_done_and_is_finished(kept, directory, monkeypatch):
     give(kept, a="old", b="old", goes=1)
     kept.checkpoint("c")
     give(kept, a="new", b="new", newer=1)

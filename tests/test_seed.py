@@ -13,7 +13,7 @@ from pyfakefs.fake_filesystem_unittest import Patcher
 import lib.state
 from tests.conftest import ROOT
 
-SEED_TEST = '''\
+SEED_TEST = """\
 # Test save/load
 save_state("test", {"data": 123})
 assert load_state("test") == {"data": 123}
@@ -29,15 +29,15 @@ restore_checkpoint(cp)
 assert load_state("phase") == "scout"  # Restored!
 
 print("✓ State management works")
-'''
+"""
 
-LOADED_BY_PATH = f'''\
+LOADED_BY_PATH = f"""\
 import importlib.util
 spec = importlib.util.spec_from_file_location("seed", {str(ROOT / "lib" / "state.py")!r})
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 globals().update({{name: getattr(module, name) for name in module.__all__}})
-'''
+"""
 
 WAYS = {
     "with lib on sys.path": f"import sys; sys.path.append({str(ROOT / 'lib')!r})\n"
@@ -143,7 +143,7 @@ def test_the_example_is_the_same(run, environment):
     assert done.stdout == "Current phase: building\nCreated checkpoint: before_build\n"
 
 
-NO_DISK = '''\
+NO_DISK = """\
 import os, sys
 # The import system has its own names for these calls: only what the modules do themselves is met.
 import json, time
@@ -151,7 +151,7 @@ def touched(*arguments, **options):
     raise AssertionError(f"touched the disk: {arguments}")
 for name in ("open", "stat", "mkdir", "listdir", "scandir", "getcwd", "unlink", "replace"):
     setattr(os, name, touched)
-'''
+"""
 
 IMPORTS = {
     "import state": f"sys.path.append({str(ROOT / 'lib')!r})\nimport state\n",

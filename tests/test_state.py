@@ -789,7 +789,9 @@ def test_a_session_without_a_journal_can_be_given_one(hooks, known, monkeypatch)
     assert known.load_state("current_phase") == "build"
 
 
-@pytest.mark.parametrize("session", ["../../x", "a/b", "Ünï", "x" * 300, "UPPER", "con", "..", "\n"])
+@pytest.mark.parametrize(
+    "session", ["../../x", "a/b", "Ünï", "x" * 300, "UPPER", "con", "..", "\n"]
+)
 def test_any_session_id_is_a_session_of_its_own(hooks, known, session):
     strange = State(hooks.directory, session)
     strange.save_state("files_processed", [session])

@@ -137,9 +137,9 @@ def test_the_status_of_a_repository_without_a_commit_reads(tmp_path):
 # --- what changed since ------------------------------------------------------------------------
 
 
-def changes(project: Path, since: float) -> dict[str, list[str]] | None:
+def changes(project: Path, since: float, commands: str = "") -> dict[str, list[str]] | None:
     """What changed since a time, by kind."""
-    found = worktree.changed_since(str(project), since)
+    found = worktree.changed_since(str(project), since, commands)
     kinds = ("created", "changed", "deleted")
     return found and {kind: sorted(found[kind]) for kind in kinds if found.get(kind)}
 
@@ -172,7 +172,7 @@ def test_a_commit_hides_no_change(repository):
     (repository / "b.txt").unlink()
     git(repository, "add", "-A")
     git(repository, "commit", "-qm", "second")
-    found = changes(repository, since)
+    found = changes(repository, since, "rm b.txt")
     assert found["deleted"] == ["b.txt"]
     assert sorted(found["changed"] + found.get("created", [])) == ["a.txt", "new.txt"]
 
