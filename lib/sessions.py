@@ -6,12 +6,12 @@ that is damaged, foreign or behind costs time and nothing else.
 
 from __future__ import annotations
 
-import json
 import os
 
 from . import journal, replay, workspace
 from . import session as folding
 from .policy import Rules
+from .sealing import verdict_on
 from .stores import CHECKPOINTS, Damaged, NewerVersion, StoreError
 
 TYPE_CHECKING = False
@@ -28,30 +28,6 @@ RECENT = 4 << 20
 def checkpoint_name(session: str) -> str:
     """The name of the checkpoint that the hooks keep for a session."""
     return "session-" + session.replace("~", ".")
-
-
-def _body(document: Document) -> bytes:
-    whole = {name: value for name, value in document.items() if name != "check"}
-    return json.dumps(whole, separators=(",", ":")).encode()
-
-
-def sealed(name: str, document: Document) -> Document:
-    """The document with a check value that tells whose it is and whether it is whole.
-
-    It names itself, a checkpoint by its "name" and a key by its own: so a copy of a checkpoint's
-    file stays what it is.
-    """
-    check = journal.check(document.get("name", name), _body(document), journal.read_key())
-    return {**document, "check": check}
-
-
-def verdict_on(name: str, document: Document) -> str:
-    """Whether a document is OURS, FOREIGN, or DAMAGED by a hand or a disk."""
-    given = document.get("check")
-    if not isinstance(given, str):
-        return replay.OURS if replay.trusts_all() else replay.FOREIGN
-    scope = str(document.get("name", name))
-    return replay.verdict(scope, _body(document), given, journal.read_key())
 
 
 class Sessions:
@@ -134,9 +110,10 @@ class Sessions:
             return None, {}
         if document is None or document.get("name") != name or not document.get("session"):
             return None, {}
-        if verdict_on(name, document) != replay.OURS:
+        mark = document.get("journal") or {}
+        if verdict_on(name, document) != replay.OURS or mark.get("session") != session:
             return None, {}
-        return folding.complete(document["session"]), document.get("journal") or {}
+        return folding.complete(document["session"]), mark
 
     def _base(self, continues: Document, above: tuple[str, ...]) -> Document | None:
         """The state that a session's first record says it continues from."""

@@ -31,8 +31,8 @@ if not __package__:
 
 from . import journal, workspace
 from . import session as folding
-from .replay import OURS
-from .sessions import Sessions, checkpoint_name, sealed, verdict_on
+from .sealing import is_refused, sealed
+from .sessions import Sessions, checkpoint_name
 from .stores import CHECKPOINTS, KEYS, Busy, Damaged, NewerVersion, StoreError, open_store
 from .workspace import BadName
 
@@ -345,7 +345,7 @@ class State:
         """
         with self.store.lock():
             document = self.read_checkpoint(name)
-            if journal.read_key() and verdict_on(name, document) != OURS:
+            if is_refused(name, document):
                 raise Untrusted(
                     f"checkpoint {name} in {self.directory} was written by another user or changed "
                     "by hand; `workflow-state trust` adopts what others wrote"

@@ -10,7 +10,7 @@ import os
 
 from . import journal, replay, workspace
 from .lineage import ALIVE, condition
-from .sessions import sealed, verdict_on
+from .sealing import sealed, verdict_on
 from .stores import CHECKPOINTS, KEYS, StoreError
 
 TYPE_CHECKING = False

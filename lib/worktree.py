@@ -174,7 +174,7 @@ def fingerprint(path: str, key: bytes) -> str:
         status = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return GONE
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name that no file can have
         return ""
     head = f"{status.st_size}:{status.st_mtime_ns}:"
     try:
@@ -203,7 +203,7 @@ def _looks_the_same(path: str, before: str) -> bool:
     """Whether size and time are those of a fingerprint, so that contents need not be read."""
     try:
         status = os.lstat(path)
-    except OSError:
+    except (OSError, ValueError):
         return before == GONE
     return before.startswith(f"{status.st_size}:{status.st_mtime_ns}:")
 

@@ -23,6 +23,7 @@ import stat
 import time
 
 from .. import journal
+from ..sealing import is_refused, sealed
 from . import CHECKPOINTS, KEYS, Busy, Damaged, NewerVersion, StoreError
 
 TYPE_CHECKING = False
@@ -223,7 +224,8 @@ class JsonFiles:
     def replace_keys(self, documents: dict[str, Document], note: Document) -> None:
         """Make KEYS hold exactly these; readers see the old ones or the new, never a mixture."""
         with self.lock():
-            self._write_file(KEYS, INTENT, {"v": journal.VERSION, "keys": documents, "note": note})
+            intent = {"v": journal.VERSION, "keys": documents, "note": note}
+            self._write_file(KEYS, INTENT, sealed(INTENT, intent))
             self._finish_intent()
 
     def _finish_intent(self) -> None:
@@ -379,7 +381,8 @@ def _wrong_shape(shelf: str, file: str, document: Document) -> str:
     ):
         return "has no keys of the right shape"
     if file == INTENT:
-        return "" if isinstance(document.get("note", {}), dict) else "has no note"
+        # Who can plant an intent could write keys and records in the user's name.
+        return "was not written by this user" if is_refused(INTENT, document) else ""
     if not isinstance(document.get("created"), str):
         return "does not say when it was made"
     session = document.get("session")
