@@ -7,6 +7,7 @@ for programs and lines for people. Everything printed passes through here.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -55,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         parents=[common],
     )
     parser.add_argument("--version", action="version", version=f"workflow-state {VERSION}")
-    parser.set_defaults(run=status.status, json=False, session=None, dir=None)
+    parser.set_defaults(run=status.status)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
     for module in (status, log, checkpoints, keys, phase, trust):
         module.register(commands, [common])
@@ -64,7 +65,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    arguments = _parser().parse_args(argv)
+    # These may stand before the verb or after it, so no parser may set a default for them.
+    unsaid = argparse.Namespace(json=False, session=None, dir=None)
+    arguments = _parser().parse_args(argv, unsaid)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # letters that a terminal lacks are no error
+            stream.reconfigure(errors="backslashreplace")
     try:
         state = State(arguments.dir, arguments.session)
         state.session = state.session or state.sessions.last()

@@ -1,0 +1,205 @@
+"""The command line as a person runs it: every verb, bad input, and whatever a name may hold."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+CLI = ROOT / "bin" / "workflow-state"
+
+
+@pytest.fixture
+def worked(hooks):
+    """A session that wrote a file, failed at a test and stopped."""
+    hooks.start("s")
+    hooks.prompt("s", "add a parser")
+    hooks.call("s", "Write", "1", {"file_path": str(hooks.project / "a.py")}, {"type": "create"})
+    about = {"session_id": "s", "tool_name": "Bash", "tool_use_id": "2"}
+    about["tool_input"] = {"command": "pytest -q"}
+    hooks.send({**about, "hook_event_name": "PreToolUse"})
+    hooks.send({**about, "hook_event_name": "PostToolUseFailure", "error": "Exit code 1\nbody"})
+    hooks.stop("s")
+    return hooks
+
+
+def run(hooks, *arguments: str, code: int = 0, **options) -> str:
+    done = hooks.cli(*arguments, **options)
+    assert done.returncode == code, (arguments, done.stdout, done.stderr)
+    if code == 1:
+        assert done.stdout == ""
+        assert done.stderr.startswith("workflow-state: ")
+        assert done.stderr.count("\n") == 1
+        return done.stderr
+    return done.stdout
+
+
+SAYS = {
+    "no verb": ((), ["s (crashed)", "test (inferred", "1 changed", "2 ended, 1 failed"]),
+    "status": (("status",), ["add a parser", "session-s"]),
+    "show": (("show",), ["created  x1  Write", "a.py", "Bash pytest -q: Exit code 1"]),
+    "show CHECKPOINT": (("show", "session-s"), ["checkpoint  session-s", "(Stop)", "a.py"]),
+    "log": (("log",), ["SessionStart", "startup", "Write a.py", "error=Exit code 1"]),
+    "log -n": (("log", "-n", "2"), ["Stop"]),
+    "checkpoint": (("checkpoint", "mine"), ["Checkpoint mine."]),
+    "checkpoints": (("checkpoints",), ["session-s", "Stop", "test"]),
+    "restore": (("restore", "session-s"), ["Restored session-s", "before-restore-", "undo"]),
+    "diff": (("diff", "session-s"), ["Nothing differs"]),
+    "set": (("set", "plan", '{"step": 1}'), ['plan = {"step": 1}']),
+    "set text": (("set", "note", "not JSON"), ['note = "not JSON"']),
+    "get": (("get", "files_processed"), ["a.py"]),
+    "get lists the keys": (("get",), ["current_phase", "files_processed"]),
+    "phase": (("phase",), ["test (inferred"]),
+    "phase NAME": (("phase", "review"), ["review (pinned"]),
+    "phase auto": (("phase", "auto"), ["test (inferred"]),
+    "unlink": (("unlink",), ["stands for itself"]),
+    "trust": (("trust",), ["yours already"]),
+    "a session by name": (("--session", "s", "phase"), ["test"]),
+    "a session after the verb": (("phase", "--session", "s"), ["test"]),
+}
+
+
+@pytest.mark.parametrize(("arguments", "words"), SAYS.values(), ids=SAYS)
+def test_says(worked, arguments, words):
+    shown = run(worked, *arguments)
+    assert [word for word in words if word not in shown] == [], shown
+
+
+@pytest.mark.parametrize("arguments", [each[0] for each in SAYS.values()], ids=SAYS)
+def test_prints_json(worked, arguments):
+    json.loads(run(worked, *arguments, "--json"))
+
+
+VERBS = "status show log checkpoint checkpoints restore undo diff get set unset phase unlink trust"
+
+
+@pytest.mark.parametrize("verb", VERBS.split())
+def test_every_verb_has_help(hooks, verb):
+    shown = run(hooks, verb, "--help")
+    assert shown.startswith(f"usage: workflow-state {verb}")
+    assert verb in run(hooks, "--help")
+
+
+def test_show_as_json_has_the_keys_of_the_contract(worked):
+    shown = json.loads(run(worked, "show", "--json"))
+    wanted = "current_phase files_processed files_read in_flight failures last_request session_id"
+    assert set(f"{wanted} continues last_checkpoint".split()) <= set(shown)
+    assert shown["files_processed"]["a.py"]["count"] == 1
+
+
+BAD = {
+    "an unknown checkpoint": ("show", "nope"),
+    "a restore of nothing": ("restore", "nope"),
+    "a bad checkpoint name": ("checkpoint", "../x"),
+    "nothing to undo": ("undo",),
+    "a diff with nothing": ("diff", "nope"),
+    "an absent key": ("get", "nope"),
+    "an absent key to remove": ("unset", "nope"),
+    "a bad key": ("set", "a/b", "1"),
+    "a phase of no letters": ("phase", ""),
+    "an unknown session": ("--session", "nope", "show"),
+    "the log of an unknown session": ("--session", "nope", "log"),
+}
+
+
+@pytest.mark.parametrize("arguments", BAD.values(), ids=BAD)
+def test_bad_input_is_told_in_one_line(worked, arguments):
+    run(worked, *arguments, code=1)
+    assert "a.py" in run(worked, "show")
+
+
+@pytest.mark.parametrize("arguments", [("nope",), ("restore",), ("set", "a"), ("log", "-n", "x")])
+def test_wrong_usage_is_2(hooks, arguments):
+    assert "usage: workflow-state" in hooks.cli(*arguments).stderr
+    assert hooks.cli(*arguments).returncode == 2
+
+
+def test_a_session_of_keys_checkpoints_and_undo(worked):
+    run(worked, "set", "plan", "1")
+    run(worked, "checkpoint", "one")
+    run(worked, "set", "plan", "2")
+    run(worked, "set", "newer", "3")
+    run(worked, "phase", "review")
+    assert run(worked, "diff", "one").splitlines() == [
+        "~ phase  test -> review",
+        "+ key    newer = 3",
+        "~ key    plan = 1 -> 2",
+    ]
+    run(worked, "restore", "one")
+    assert run(worked, "get", "plan") == "1\n"
+    run(worked, "get", "newer", code=1)
+    assert run(worked, "phase").startswith("test (inferred")
+    run(worked, "undo")
+    assert run(worked, "get", "newer") == "3\n"
+    assert run(worked, "phase").startswith("review (pinned")
+
+
+def test_an_empty_project_is_no_error(hooks):
+    assert "Nothing is recorded yet" in run(hooks)
+    assert "No checkpoints yet" in run(hooks, "checkpoints")
+    assert "No keys are saved" in run(hooks, "get")
+    assert not hooks.directory.exists()
+
+
+@pytest.mark.parametrize("verb", ["show", "log", "status"])
+def test_what_a_name_holds_never_reaches_the_terminal_raw(hooks, verb):
+    hostile = "a\x1b[2J\u202e\u200b\nb.py"
+    hooks.call("s", "Write", "1", {"file_path": str(hooks.project / hostile)}, {"type": "create"})
+    hooks.prompt("s", hostile)
+    shown = run(hooks, verb)
+    assert not [letter for letter in shown if not letter.isprintable() and letter != "\n"]
+
+
+def test_a_name_in_another_script_is_readable(hooks):
+    hooks.call("s", "Write", "1", {"file_path": str(hooks.project / "größe.py")}, {})
+    assert "größe.py" in run(hooks, "show", env={**hooks.env(), "PYTHONIOENCODING": "utf-8"})
+
+
+def test_a_terminal_without_the_letters_is_no_error(worked):
+    worked.prompt("s", "größe 日本")
+    environment = {**worked.env(), "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+    assert "a.py" in run(worked, "show", env=environment)
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(worked):
+    command = f'"{sys.executable}" "{CLI}" log | head -1; '
+    done = subprocess.run(
+        ["/bin/sh", "-c", command],
+        cwd=worked.project,
+        env=worked.env(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stderr, done.stdout.count("\n")) == ("", 1)
+
+
+def test_runs_through_a_symlink_and_from_a_subdirectory(worked, tmp_path):
+    link = tmp_path / "ws"
+    link.symlink_to(CLI)
+    below = worked.project / "src"
+    below.mkdir()
+    environment = {**worked.env()}
+    del environment["CLAUDE_PROJECT_DIR"]
+    done = subprocess.run(
+        [sys.executable, str(link), "phase"],
+        cwd=below,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("test (inferred")
+
+
+def test_damage_is_told_without_a_traceback(worked):
+    (worked.directory / "checkpoints" / "session-s.json").write_bytes(b"{")
+    assert "a.py" in run(worked, "show")
+    (worked.directory / "sessions" / "s.jsonl").unlink()
+    os.mkfifo(worked.directory / "sessions" / "s.jsonl")
+    run(worked, "--session", "s", "show", code=1)

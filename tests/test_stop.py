@@ -1,0 +1,98 @@
+"""When Claude stops: what is checkpointed and published, and what a failing disk costs."""
+
+from __future__ import annotations
+
+import json
+import resource
+
+import pytest
+
+from lib.state import State
+
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+
+
+@pytest.fixture
+def worked(hooks):
+    """A session that has written a file."""
+    hooks.start("s")
+    hooks.prompt("s")
+    hooks.call("s", "Write", "1", {"file_path": str(hooks.project / "a.py")}, {"type": "create"})
+    return hooks
+
+
+def saved(hooks) -> dict:
+    return json.loads((hooks.directory / "checkpoints" / "session-s.json").read_text())
+
+
+@pytest.mark.parametrize("name", ["Stop", "StopFailure", "PreCompact"])
+def test_checkpoints_the_session(worked, name):
+    assert worked.send({"hook_event_name": name, "session_id": "s"}) == ""
+    kept = saved(worked)
+    assert (kept["v"], kept["name"], kept["trigger"]) == (1, "session-s", name)
+    assert list(kept["session"]["files_processed"]) == ["a.py"]
+    assert kept["keys"]["files_processed"]["value"] == ["a.py"]
+
+
+def test_the_end_is_only_marked(worked):
+    worked.end("s")
+    assert not (worked.directory / "checkpoints").exists()
+    assert worked.show("s")["ended"]["reason"] == "other"
+
+
+def test_publishes_phase_and_files(worked):
+    worked.stop("s")
+    for key, value in (("current_phase", "build"), ("files_processed", ["a.py"])):
+        published = json.loads((worked.directory / f"{key}.json").read_text())
+        assert published["value"] == value
+        assert set(published) >= {"value", "timestamp"}
+    elsewhere = State(worked.directory, "")
+    assert elsewhere.load_state("current_phase") == "build"
+
+
+def test_a_checkpoint_is_what_the_whole_journal_folds_to(worked):
+    worked.stop("s")
+    worked.prompt("s", "more")
+    worked.call("s", "Write", "2", {"file_path": str(worked.project / "b.py")}, {"type": "create"})
+    worked.stop("s")
+    incremental = worked.show("s")
+    (worked.directory / "checkpoints" / "session-s.json").unlink()
+    whole = worked.show("s")
+    for about in (incremental, whole):
+        del about["last_checkpoint"], about["last_checkpoint_at"]
+    assert whole == incremental
+
+
+def test_a_damaged_checkpoint_is_told_once_and_made_anew(worked):
+    worked.stop("s")
+    (worked.directory / "checkpoints" / "session-s.json").write_bytes(b"\0" * 4096)
+    event = json.dumps({"hook_event_name": "Stop", "session_id": "s"})
+    done = worked.script("stop.py", event)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "its bytes are kept in session-s.json.damaged-" in done.stderr
+    worked.stop("s")
+    assert list(saved(worked)["session"]["files_processed"]) == ["a.py"]
+
+
+def test_a_full_disk_leaves_the_old_checkpoint_and_the_next_stop_heals(worked):
+    worked.stop("s")
+    before = saved(worked)
+    worked.call("s", "Write", "2", {"file_path": str(worked.project / "b.py")}, {"type": "create"})
+
+    def full() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1, 1))
+
+    event = json.dumps({"hook_event_name": "Stop", "session_id": "s"})
+    done = worked.script("stop.py", event, preexec_fn=full)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert saved(worked) == before
+    worked.stop("s")
+    assert list(saved(worked)["session"]["files_processed"]) == ["a.py", "b.py"]
+
+
+def test_a_state_directory_that_is_a_file_is_told(hooks):
+    hooks.directory.parent.mkdir()
+    hooks.directory.write_text("mine")
+    done = hooks.script("stop.py", '{"hook_event_name": "Stop", "session_id": "s"}')
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert hooks.directory.read_text() == "mine"
