@@ -485,8 +485,11 @@ def __getattr__(name: str) -> Any:
 
 def _state() -> State:
     assigned = globals().get("STATE_DIR")
-    # What __getattr__ handed out is not an assignment, even when a monkeypatch puts it back.
-    return State(None if assigned is None or assigned is _found else assigned)
+    if assigned is not None and assigned is _found:
+        # What __getattr__ handed out is no assignment, even when a monkeypatch puts it back.
+        del globals()["STATE_DIR"]
+        assigned = None
+    return State(assigned)
 
 
 def _tell(error: Exception) -> None:
