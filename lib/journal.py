@@ -553,7 +553,8 @@ def _resolve(path: str, project: str) -> str:
     path = normpath(path)
     names = [(project, path)]
     try:
-        names.append((realpath(project), join(realpath(dirname(path)), basename(path))))
+        if len(path) <= 4096:  # no file has a longer name, and following one takes seconds
+            names.append((realpath(project), join(realpath(dirname(path)), basename(path))))
     except ValueError:
         pass  # a NUL or half a character in it: no file has such a name
     for root, name in names:
