@@ -200,7 +200,8 @@ class JsonFiles:
         with _Folder(self, shelf) as folder:
             try:
                 os.rename(file, kept, src_dir_fd=folder, dst_dir_fd=folder)
-                if stat.S_ISREG(os.stat(kept, dir_fd=folder, follow_symlinks=False).st_mode):
+                status = os.stat(kept, dir_fd=folder, follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:  # no one else's file
                     os.chmod(kept, 0o600, dir_fd=folder)
             except OSError as error:
                 return f"it could not be set aside: {error.strerror}"
