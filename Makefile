@@ -8,13 +8,18 @@ TEST := $(VENV)/test
 LINT := $(VENV)/lint
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint types demo check clean
+.PHONY: help test faults fuzz lint types demo check clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-8s%s\n", $$1, $$2}'
 
 test: $(TEST)/installed ## run every test (PYTHON=python3.9 picks the interpreter, ARGS='-k name' the tests)
 	$(TEST)/bin/python -m pytest $(ARGS)
+
+faults: $(TEST)/installed ## try every fault and print what was lost (Linux; needs strace and git)
+	rm -f .pytest_cache/faults.json
+	$(TEST)/bin/python -m pytest -m faults tests/faults $(ARGS)
+	$(TEST)/bin/python -m tests.faults.report
 
 lint: $(LINT)/installed ## check style and formatting
 	$(LINT)/bin/ruff check

@@ -1,0 +1,185 @@
+"""What is fuzzed: each target takes any bytes and fails only where the code breaks a promise.
+
+`run.py` drives them under atheris, `test_targets.py` with a few inputs in every test run. Nothing
+here needs either.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from lib import journal, masking, policy, replay
+from lib import session as folding
+from lib.context import Context
+from lib.quoting import ascii_quoted, printable, quoted
+from lib.stores import CHECKPOINTS, KEYS, StoreError
+from lib.stores.json_files import JsonFiles
+
+KEY = bytes(range(32))
+SCRIPTS = ("PreToolUse", "PostToolUse", "SessionStart", "Stop", "UserPromptSubmit")
+MASKED_BYTES = 8192
+"""What the hooks hand to the mask at most."""
+
+
+def event(data: bytes) -> None:
+    """Stdin -> records: refused in words, or records that are read back as they were."""
+    name = SCRIPTS[data[0] % len(SCRIPTS)] if data else "Stop"
+    try:
+        given = journal.Event(journal.parse(data[1:]), name)
+    except journal.Unusable:
+        return
+    assert "/" not in given.session
+    assert 0 < len(given.session.encode()) <= 160
+    for facts in journal.facts_of(given, "/project"):
+        facts = {"v": journal.VERSION, "at": "2026-11-23T14:31:05.123Z", **facts}
+        line = journal.seal(given.session, facts, KEY)
+        assert line.count(b"\n") == 2
+        assert len(line) <= 8192, len(line)
+        worth, record = replay.read_line(line.strip(b"\n"), given.session, KEY)
+        assert worth == replay.OURS
+        assert {**record, "v": 1} == {**json.loads(json.dumps(facts)), "v": 1}
+
+
+def line(data: bytes) -> None:
+    """A journal's line of anybody's: never ours, never an exception."""
+    worth, record = replay.read_line(data, "session", KEY)
+    assert worth != replay.OURS
+    assert record == {}
+
+
+def torn(data: bytes) -> None:
+    """Garbage around a record costs the record nothing."""
+    os.environ["WORKFLOW_STATE_KEY"] = "fuzz"
+    kept = journal.seal("session", {"v": 1, "at": "2026-11-23T14:31:05.123Z"}, journal.read_key())
+    with tempfile.TemporaryFile(dir=_memory()) as file:
+        file.write(data + kept + data)
+        file.flush()
+        reading = replay.Replay(file.fileno(), "session")
+        found = list(reading)
+        assert len(found) == 1
+        assert reading.offset <= len(data + kept + data)
+        assert isinstance(replay.first_check(file.fileno()), str)
+
+
+def document(data: bytes) -> None:
+    """A file in a key's place, or a checkpoint's, or an intent's: a document, or told."""
+    place = Path(tempfile.mkdtemp(dir=_memory()))
+    try:
+        (place / "checkpoints").mkdir()
+        for file in ("key.json", "checkpoints/key.json", ".restore.json"):
+            (place / file).write_bytes(data)
+        store = JsonFiles(str(place))
+        for act in (
+            store.pending,
+            lambda: store.read(KEYS, "key"),
+            lambda: store.read(CHECKPOINTS, "key"),
+            lambda: store.names(KEYS),
+            lambda: store.write(KEYS, "other", {"value": 1}),
+        ):
+            try:
+                act()
+            except StoreError as error:
+                assert str(error)
+    finally:
+        shutil.rmtree(place)
+
+
+def command(data: bytes) -> None:
+    """A shell command: words, and a phase of the table or none."""
+    text = data.decode("utf-8", "replace")[:1000]
+    assert all(policy.segments(text))
+    assert policy.Rules().phase_of_command(text) in {*policy.PHASES, None}
+
+
+def secret(data: bytes) -> None:
+    """A text to mask: its tokens go, and masking what is masked changes nothing of them."""
+    text = data.decode("utf-8", "replace")[:MASKED_BYTES]
+    assert not masking.TOKENS.search(masking.mask(text))
+
+
+def words(data: bytes) -> None:
+    """What Claude and a terminal are shown of any text: seen characters, on one line."""
+    text = data.decode("utf-8", "replace")
+    for shown in (ascii_quoted(text), quoted(text)):
+        assert shown[0] == shown[-1] == '"'
+        inside = shown[1:-1]
+        assert inside.isprintable()
+        assert not set('"\\<>`') & set(inside)
+    assert ascii_quoted(text).isascii()
+    assert printable(text).isprintable()
+
+
+def told(data: bytes) -> None:
+    """A whole account for Claude: fenced, within its limit, of lines that begin as ours do."""
+    texts = data.decode("utf-8", "replace").split("\0")
+    at = iter(f"2026-11-23T14:{count // 60 % 60:02d}:{count % 60:02d}.000Z" for count in range(9999))
+    records = list(_records(texts, at))
+    live = folding.fold(folding.empty("session"), records, policy.Rules())
+    drifted = {text: "changed" for text in texts[:3] if text}
+    account = Context(live, None, [], drifted, 1795444265.0, "workflow-state")
+    limit = 300 + 41 * len(texts) % 2000
+    text = account.render(limit)
+    first, *lines, last = text.split("\n") if text else ("[workflow-state:", "[end of")
+    assert first.startswith("[workflow-state:")
+    assert last.startswith("[end of")
+    beginnings = ("Phase", "Interrupted", "Files", "On disk", "Failures", "Last request", "More:")
+    assert all(each.startswith(beginnings) for each in lines), lines
+    assert text.replace("\n", "").isprintable()
+    assert not set("<>`\\") & set(text)
+    assert len(text) <= limit
+
+
+def _records(texts: list[str], at: Iterator[str]) -> Iterator[dict]:
+    for number, text in enumerate(texts[:200]):
+        about = {"at": next(at), "call": str(number), "tool": text[:40] or "Write"}
+        yield {"event": "UserPromptSubmit", "at": next(at), "text": text}
+        yield {"event": "PreToolUse", **about, "path": text, "command": text}
+        if number % 3:
+            ended = "PostToolUseFailure" if number % 3 == 1 else "PostToolUse"
+            yield {"event": ended, **about, "path": text, "error": text, "agent_type": text}
+        yield {"event": "PostToolUse", "at": next(at), "tool": "Write", "path": text}
+
+
+def _memory() -> str | None:
+    """A directory in memory where there is one: the disk is not what is fuzzed."""
+    return "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    each.__name__: each for each in (event, line, torn, document, command, secret, words, told)
+}
+NAMES = sorted(TARGETS)
+
+
+def one(data: bytes) -> None:
+    """The first byte chooses the target, the rest is its input."""
+    if data:
+        TARGETS[NAMES[data[0] % len(NAMES)]](data[1:])
+
+
+def seeds() -> Iterator[tuple[str, bytes]]:
+    """A small corpus out of the recorded events: (target, input)."""
+    recorded = Path(__file__).resolve().parent.parent / "payloads"
+    for file in sorted(recorded.glob("*.jsonl")):
+        lines = file.read_bytes().splitlines()
+        for each in lines[:: max(1, len(lines) // 12)]:
+            yield "event", b"\0" + each
+            fields = json.loads(each)
+            facts = {"v": 1, "at": "2026-11-23T14:31:05.123Z", "event": "Stop"}
+            sealed = journal.seal("session", facts, b"")
+            yield "line", sealed.strip()
+            yield "torn", sealed
+            given = fields.get("tool_input")
+            shell = given.get("command", "") if isinstance(given, dict) else ""
+            for target in ("command", "secret", "words"):
+                yield target, (shell or str(fields.get("prompt", ""))).encode()
+            yield "told", b"\0".join(str(value).encode() for value in fields.values())
+    whole = {"v": 1, "value": 1, "timestamp": "x", "created": "x", "keys": {}, "note": {}}
+    yield "document", json.dumps(whole).encode()
+    for text in ("curl -H 'Authorization: Bearer abcdefgh'", "PASSWORD=hunter2 make", "a://u:p@h"):
+        yield "secret", text.encode()
