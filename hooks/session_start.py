@@ -24,7 +24,7 @@ def handle(event):  # type: ignore[no-untyped-def]
     """Imported late, so that whatever goes wrong is told in one line."""
     from lib.starting import start
 
-    start(event)
+    return start(event)
 
 
 run("SessionStart", handle, seconds=10)

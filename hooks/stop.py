@@ -24,7 +24,7 @@ def handle(event):  # type: ignore[no-untyped-def]
     """Imported late, so that whatever goes wrong is told in one line."""
     from lib.stopping import stop
 
-    stop(event)
+    return stop(event)
 
 
 run("Stop", handle, seconds=10)

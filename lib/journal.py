@@ -423,17 +423,40 @@ def seal(session: str, facts: "dict[str, Any]", key: bytes) -> bytes:
     return b'\n%b,"check":"%b"}\n' % (body, check(session, body, key).encode())
 
 
-def append(sessions: int, session: str, records: bytes) -> None:
-    """Append to a session's journal with one write. Raises OSError and Unusable."""
-    descriptor = os.open(session + ".jsonl", APPEND, 0o600, dir_fd=sessions)
-    try:
-        status = os.fstat(descriptor)
-        if status.st_nlink == 0:  # replaced since it was opened: what is written here is lost
-            os.close(descriptor)
-            descriptor = os.open(session + ".jsonl", APPEND, 0o600, dir_fd=sessions)
+def _open_journal(sessions: int, file: str) -> "tuple[int, os.stat_result, str]":
+    """A journal opened for appending, its status, and what was in its place; "" for nothing.
+
+    What is no plain file of one name is not written to: it is set aside, and a new one made.
+    """
+    told = ""
+    while True:
+        try:
+            descriptor = os.open(file, APPEND, 0o600, dir_fd=sessions)
+        except OSError as error:
+            from errno import EISDIR, ELOOP, ENXIO
+
+            # A symlink, a directory, or a FIFO that nobody reads: a fact about what is there.
+            if told or error.errno not in (ELOOP, EISDIR, ENXIO):
+                raise
+        else:
             status = os.fstat(descriptor)
-        if status.st_mode & 0o170000 != 0o100000 or status.st_nlink != 1:
-            raise Unusable(f"sessions/{session}.jsonl is not a plain file of one name; remove it")
+            if status.st_mode & 0o170000 == 0o100000 and status.st_nlink == 1:
+                return descriptor, status, told
+            os.close(descriptor)
+            if status.st_nlink == 0:  # replaced since it was opened: what is written here is lost
+                continue
+        from .aside import set_aside
+
+        told = f"sessions/{file} was no plain file of one name; {set_aside(file, sessions)}"
+
+
+def append(sessions: int, session: str, records: bytes) -> str:
+    """Append to a session's journal with one write; what had to be set aside for it, or "".
+
+    Raises OSError and Unusable.
+    """
+    descriptor, status, told = _open_journal(sessions, session + ".jsonl")
+    try:
         if status.st_uid != os.geteuid():
             raise Unusable(f"sessions/{session}.jsonl belongs to another user ({status.st_uid})")
         written = os.write(descriptor, records)
@@ -445,16 +468,20 @@ def append(sessions: int, session: str, records: bytes) -> None:
                 os.fsync(sessions)
     finally:
         os.close(descriptor)
+    return told
 
 
-def write(directory: str, session: str, *records: "dict[str, Any]") -> None:
-    """Append records, each a dict of facts with its event first, to a session's journal."""
+def write(directory: str, session: str, *records: "dict[str, Any]") -> str:
+    """Append records, each a dict of facts with its event first, to a session's journal.
+
+    Returns what had to be set aside for it, or "". Raises OSError and Unusable.
+    """
     key = read_key()
     at = now()
     sealed = [seal(session, {"v": VERSION, "at": at, **facts}, key) for facts in records]
     sessions = open_sessions(directory)
     try:
-        append(sessions, session, b"".join(sealed))
+        return append(sessions, session, b"".join(sealed))
     finally:
         os.close(sessions)
 
@@ -763,11 +790,14 @@ def facts_of(event: Event, project: str) -> "list[dict[str, Any]]":
     return [facts]
 
 
-def record(event: Event, **facts: "Any") -> None:
-    """Append what is kept of an event to its session's journal, with further facts of ours."""
+def record(event: Event, **facts: "Any") -> str:
+    """Append what is kept of an event to its session's journal, with further facts of ours.
+
+    Returns what the user should be told though it was done, or "".
+    """
     project = find_project(event.cwd)
     first, *rest = facts_of(event, project)
-    write(find_state(project), event.session, {**first, **facts}, *rest)
+    return write(find_state(project), event.session, {**first, **facts}, *rest)
 
 
 # --- the life of a hook's process --------------------------------------------------------------
@@ -788,10 +818,11 @@ def _complain(name: str, error: BaseException) -> None:
         pass  # nobody reads: the exit code says it too
 
 
-def run(name: str, handle: "Callable[[Event], None]" = record, seconds: float = 5) -> "NoReturn":
+def run(name: str, handle: "Callable[[Event], str]" = record, seconds: float = 5) -> "NoReturn":
     """The whole life of a hook's process: read, handle, exit 0, or 1 with one line on stderr.
 
-    Never 2, which would block the tool. `seconds` bounds it: a hook whose stdin never ends, or
+    `handle` returns what the user should be told though all was done. Never 2, which would block
+    the tool. `seconds` bounds it: a hook whose stdin never ends, or
     whose disk hangs, gives up by itself, well before the client would kill it.
     """
     code = 0
@@ -804,7 +835,9 @@ def run(name: str, handle: "Callable[[Event], None]" = record, seconds: float = 
         setitimer(ITIMER_REAL, seconds)
         data = read_stdin()
         if environment("WORKFLOW_STATE") != "off":
-            handle(Event(parse(data), name))
+            told = handle(Event(parse(data), name))
+            if told:
+                raise Unusable(told)
     # Nothing may get past here: a traceback is noise, and who exits with 2 blocks the tool.
     except BaseException as error:  # noqa: BLE001
         setitimer(ITIMER_REAL, 0)

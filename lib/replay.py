@@ -110,10 +110,11 @@ def reseal(data: bytes, session: str) -> tuple[bytes, int]:
     return b"\n".join(lines), count
 
 
-def first_check(descriptor: int) -> str:
-    """The check value of a journal's first line, which tells it from another; "" if it has none."""
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    line = os.read(descriptor, 1 << 13).lstrip(b"\n").partition(b"\n")[0]
+def check_before(descriptor: int, offset: int) -> str:
+    """The check value of the record that ends at a byte offset; "" when none does."""
+    start = max(0, offset - 64)
+    os.lseek(descriptor, start, os.SEEK_SET)
+    line = os.read(descriptor, offset - start).rstrip(b"\n").rpartition(b"\n")[2]
     _, found, check = line.rpartition(b',"check":"')
     return check[:-2].decode("ascii", "replace") if found else ""
 

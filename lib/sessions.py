@@ -66,29 +66,28 @@ class Sessions:
         if descriptor is None:
             return {**saved, "journal": {}} if saved else None
         try:
-            first = replay.first_check(descriptor)
             size = os.fstat(descriptor).st_size if end is None else end
-            behind = None
-            if not saved or mark.get("first") != first or not 0 <= mark["offset"] <= size:
-                behind, saved, mark = saved, None, {}
-            records = replay.Replay(descriptor, session, mark.get("offset", 0), end)
+            offset, since = mark.get("offset", 0), ""
+            # The record that the mark rests on must be where it was. A journal that was cut, or
+            # is another of the same name, is read whole for what the checkpoint does not know.
+            if offset > size or replay.check_before(descriptor, offset) != mark.get("last", ""):
+                offset, since, mark = 0, (saved or {}).get("last_active") or "", {}
+            records = replay.Replay(descriptor, session, offset, end)
             state = folding.fold(
                 saved or folding.empty(session),
-                records,
+                (record for record in records if record["at"] > since),
                 self.rules,
                 lambda continues: self._base(continues, (*above, session)),
             )
+            last = replay.check_before(descriptor, records.offset)
         except OSError as error:
             raise self._failed(session, error) from error
         finally:
             os.close(descriptor)
-        if behind:
-            for name in ("last_checkpoint", "last_checkpoint_at"):
-                state[name] = behind[name]
         problems = dict(mark.get("problems", {}))
         for kind, count in records.problems.items():
             problems[kind] = problems.get(kind, 0) + count
-        state["journal"] = {"offset": records.offset, "first": first, "problems": problems}
+        state["journal"] = {"offset": records.offset, "last": last, "problems": problems}
         note = self.store.pending() if end is None else None
         if note and note.get("session") == session:
             # A restore is under way, or its process has died: readers see it whole already.
@@ -197,11 +196,13 @@ class Sessions:
     def write(self, session: str, *records: Document) -> None:
         """Append records of ours to a session's journal. Raises StoreError."""
         try:
-            journal.write(self.directory, session, *records)
+            told = journal.write(self.directory, session, *records)
         except journal.Unusable as error:
             raise StoreError(str(error)) from None
         except OSError as error:
             raise self._failed(session, error) from error
+        if told:
+            self.notices.append(told)
 
     def _failed(self, session: str, error: OSError) -> StoreError:
         return StoreError(f"{self.directory}/sessions/{session}.jsonl: {error.strerror or error}")

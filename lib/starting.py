@@ -8,6 +8,7 @@ import time
 
 from . import journal, lineage, retention, workspace, worktree
 from .context import LIMIT, Context
+from .quoting import printable
 from .state import State, StateError
 
 TYPE_CHECKING = False
@@ -15,18 +16,25 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def start(event: journal.Event) -> None:
-    """SessionStart: record, restore, and print one JSON object, or nothing to say nothing."""
+def start(event: journal.Event) -> str:
+    """SessionStart: record, restore, and print one JSON object, or nothing to say nothing.
+
+    Returns "": what the user should be told is in what is printed.
+    """
     project = journal.find_project(event.cwd)
     state = State(journal.find_state(project), event.session)
     reason = workspace.distrust(state.directory)
     if reason:
-        journal.record(event)
-        _print("", f"{reason}. What it holds was not told to Claude.")
-        return
+        told = journal.record(event)
+        _print(
+            "", "; ".join(filter(None, [f"{reason}. What it holds was not told to Claude", told]))
+        )
+        return ""
     source = str(event.fields.get("source") or "startup")
     continues, alive = lineage.choose(state, source)
-    journal.record(event, **({"continues": continues} if continues else {}))
+    told = journal.record(event, **({"continues": continues} if continues else {}))
+    if told:
+        state.sessions.notices.append(told)
     live = state.live()
     drifted = worktree.drift(project, live["files_processed"])
     context = Context(live, continues, alive, drifted, time.time(), command_line())
@@ -35,6 +43,7 @@ def start(event: journal.Event) -> None:
         retention.tidy(state)
     except (StateError, OSError):
         pass  # it will be tried again at the next start; the user waits for this one
+    return ""
 
 
 def command_line() -> str:
@@ -92,7 +101,7 @@ def _print(context: str, notice: str) -> None:
             "additionalContext": context,
         }
     if notice:
-        output["systemMessage"] = f"workflow-state: {notice}"
+        output["systemMessage"] = f"workflow-state: {printable(notice)}"
     if output:
         try:
             os.write(1, json.dumps(output).encode() + b"\n")

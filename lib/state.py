@@ -29,7 +29,7 @@ if not __package__:
     __package__ = "workflow_state"
     __spec__ = type(sys.__spec__)("workflow_state.state", None)
 
-from . import journal, workspace
+from . import journal, replay, workspace
 from . import session as folding
 from .sealing import is_refused, sealed
 from .sessions import Sessions, checkpoint_name
@@ -172,19 +172,40 @@ class State:
 
     def delete_state(self, key: str) -> bool:
         """Remove a key; False when there was none. Raises BadName and StateError."""
+        if self.session and key in (PHASE, FILES):
+            raise StateError(
+                f"{key} is what session {self.session} recorded, and cannot be removed; "
+                "`workflow-state phase auto` lets go of a phase that was set"
+            )
         return self.store.delete(KEYS, workspace.check_name(key, "key"))
 
     def keys(self) -> list[str]:
         """The names of the saved keys, sorted."""
         return self.store.names(KEYS)
 
-    def _documents(self, live: Document | None) -> dict[str, Document]:
-        """All keys as they stand; with the phase and files of a live session among them."""
+    def _documents(
+        self, live: Document | None, unreadable: list[str] | None = None
+    ) -> dict[str, Document]:
+        """All keys as they stand; with the phase and files of a live session among them.
+
+        Keys that are damaged, or of a later version, are told of in `unreadable`; without it they
+        raise the first one's error, which tells of all of them.
+        """
         documents: dict[str, Document] = {}
+        errors: list[StoreError] = []
         for key in self.store.names(KEYS):
-            document = self.store.read(KEYS, key)
+            try:
+                document = self.store.read(KEYS, key)
+            except (Damaged, NewerVersion) as error:
+                errors.append(error)
+                continue
             if document is not None:
                 documents[key] = document
+        told = [str(error) for error in errors]
+        if errors and unreadable is None:
+            raise type(errors[0])("; ".join(told))
+        if unreadable is not None:
+            unreadable.extend(told)
         for key, value in _published(live).items() if live else ():
             documents.pop(key, None)
             if value is not None:
@@ -221,18 +242,26 @@ class State:
 
         The journal is synced first, so that nothing is durable that rests on what is not.
         """
-        store = self.store
         name = checkpoint_name(self.session)
-        with store.lock():
+        with self.store.lock():
             self.sessions.sync(self.session)
             live = self.live()
+            documents = self._documents(live, self.sessions.notices)
             for key, value in _published(live).items():
-                document = store.read(KEYS, key) or {}
-                if value is not None and document.get("value") != value:
-                    about = {"value": value, "timestamp": journal.now()}
-                    store.write(KEYS, key, sealed(key, about))
-            self._keep(name, trigger, live, self._documents(live))
+                if value is not None:
+                    self._publish(key, value)
+            self._keep(name, trigger, live, documents)
         return name
+
+    def _publish(self, key: str, value: Any) -> None:
+        """Save what a session shows under a key, where it is not there already."""
+        try:
+            document = self.store.read(KEYS, key) or {}
+        except NewerVersion:
+            return  # told of already, and left as it is
+        if document.get("value") != value:
+            about = {"value": value, "timestamp": journal.now()}
+            self.store.write(KEYS, key, sealed(key, about))
 
     def _keep(
         self, name: str, trigger: str, live: Document | None, documents: dict[str, Document]
@@ -443,6 +472,13 @@ class State:
     def _write(self, *records: Document) -> None:
         if not self.session:
             raise UnknownSession(f"no session is known in {self.directory}: name one")
+        if not journal.read_key() and not replay.trusts_all():
+            # It would be written and never read back: nothing would tell it from another's.
+            where = journal.key_path() or "no home directory"
+            raise StateError(
+                f"there is no key to prove that this is yours ({where}); nothing was saved: set "
+                "HOME to a directory of yours, or WORKFLOW_STATE_KEY to a secret"
+            )
         self.sessions.write(self.session, *records)
 
 
@@ -492,7 +528,19 @@ def _state() -> State:
     return State(assigned)
 
 
-def _tell(error: Exception) -> None:
+class _Told:
+    """The state as a context; what went wrong in it without keeping an answer back is told."""
+
+    def __enter__(self) -> State:
+        self._state = _state()
+        return self._state
+
+    def __exit__(self, *_: object) -> None:
+        for notice in self._state.sessions.notices:
+            _tell(notice)
+
+
+def _tell(error: object) -> None:
     if sys.stderr is not None:  # else print would take it to stdout
         try:
             print(f"workflow-state: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
@@ -501,9 +549,13 @@ def _tell(error: Exception) -> None:
 
 
 def save_state(key: str, value: Any) -> bool:
-    """Save a value under a key. False, and a line on stderr, when that fails; the old one stays."""
+    """Save a value under a key. False, and a line on stderr, when that fails.
+
+    The old value stays then, unless the line says that the new one is in place but not durable.
+    """
     try:
-        _state().save_state(key, value)
+        with _Told() as state:
+            state.save_state(key, value)
     except (StateError, journal.Unusable, OSError) as error:
         _tell(error)
         return False
@@ -513,7 +565,8 @@ def save_state(key: str, value: Any) -> bool:
 def load_state(key: str, default: Any = None) -> Any:
     """The value of a key; `default` when there is none, or, with a line on stderr, on failure."""
     try:
-        return _state().load_state(key, default)
+        with _Told() as state:
+            return state.load_state(key, default)
     except (StateError, journal.Unusable, OSError) as error:
         _tell(error)
         return default
@@ -524,7 +577,8 @@ def checkpoint(name: str | None = None) -> str:
 
     Without a name it gets the time, made unique. A bad name raises ValueError.
     """
-    return _state().checkpoint(name)
+    with _Told() as state:
+        return state.checkpoint(name)
 
 
 def restore_checkpoint(name: str) -> bool:
@@ -533,7 +587,8 @@ def restore_checkpoint(name: str) -> bool:
     False for an unknown name; False, and a line on stderr, when it fails.
     """
     try:
-        _state().restore_checkpoint(name)
+        with _Told() as state:
+            state.restore_checkpoint(name)
     except UnknownCheckpoint:
         return False
     except (StateError, journal.Unusable, OSError) as error:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from . import journal, lineage, replay, workspace, worktree
-from .state import State, StateError
+from .state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 
-def stop(event: journal.Event) -> None:
-    """Stop, StopFailure and PreCompact checkpoint; SessionEnd, which gets 1.5 s, only marks."""
-    journal.record(event)
+def stop(event: journal.Event) -> str:
+    """Stop, StopFailure and PreCompact checkpoint; SessionEnd, which gets 1.5 s, only marks.
+
+    Returns what the user should be told though it was done, or "".
+    """
+    told = journal.record(event)
     if event.name == "SessionEnd":
-        return
+        return told
     project = journal.find_project(event.cwd)
     state = State(journal.find_state(project), event.session)
     live = state.live()
@@ -24,8 +27,7 @@ def stop(event: journal.Event) -> None:
     if records:
         journal.write(state.directory, event.session, *records)
     state.checkpoint_session(event.name)
-    if state.sessions.notices:  # the work is done, but this must be told
-        raise StateError("; ".join(state.sessions.notices))
+    return "; ".join([told, *state.sessions.notices] if told else state.sessions.notices)
 
 
 def _what_changed(state: State, project: str, live: dict[str, Any]) -> dict[str, Any]:

@@ -546,6 +546,17 @@ def test_a_newer_key_is_not_overwritten_by_a_restore(kept, directory):
     assert (directory / "key.json").read_text() == '{"v": 2, "value": 2}'
 
 
+def test_a_newer_key_that_a_checkpoint_lacks_is_not_removed_by_a_restore(kept, directory):
+    give(kept, key=1)
+    kept.checkpoint("c")
+    (directory / "later.json").write_text('{"v": 2, "value": 2}')
+    with pytest.raises(NewerVersion):
+        kept.restore_checkpoint("c")  # for its safety checkpoint could not hold all
+    kept.store.replace_keys({}, {})
+    assert kept.keys() == ["later"]
+    assert (directory / "later.json").read_text() == '{"v": 2, "value": 2}'
+
+
 def test_a_damaged_key_is_told_once_and_then_a_checkpoint_can_be_made(kept, directory):
     give(kept, good=1)
     (directory / "bad.json").write_text("{")

@@ -203,3 +203,129 @@ def test_damage_is_told_without_a_traceback(worked):
     (worked.directory / "sessions" / "s.jsonl").unlink()
     os.mkfifo(worked.directory / "sessions" / "s.jsonl")
     run(worked, "--session", "s", "show", code=1)
+
+
+ARGUMENTS = {
+    "show": ["CHECKPOINT"],
+    "log": ["-n", "--lines N"],
+    "checkpoint": ["NAME"],
+    "restore": ["NAME"],
+    "diff": ["A", "B"],
+    "get": ["KEY"],
+    "set": ["KEY", "VALUE", "JSON"],
+    "unset": ["KEY"],
+    "phase": ["NAME", "auto"],
+}
+
+
+@pytest.mark.parametrize("verb", ARGUMENTS)
+def test_help_tells_the_arguments_and_the_common_options(hooks, verb):
+    shown = run(hooks, verb, "--help")
+    wanted = [*ARGUMENTS[verb], "--json", "--session", "--dir"]
+    assert [word for word in wanted if word not in shown] == []
+
+
+def test_another_directory_by_name(hooks, tmp_path):
+    run(hooks, "--dir", str(tmp_path / "other"), "set", "key", "1")
+    assert run(hooks, "get", "key", "--dir", str(tmp_path / "other")) == "1\n"
+    run(hooks, "get", "key", code=1)
+    assert (tmp_path / "other" / "key.json").exists()
+
+
+def test_no_directory_is_not_the_current_one(hooks):
+    """`--dir "$UNSET"` must not strew keys over somebody's project."""
+    hooks.cli("--dir", "", "set", "key", "1")
+    assert not (hooks.project / "key.json").exists()
+    assert not (hooks.project / ".gitignore").exists()
+
+
+def test_of_two_sessions_the_one_named_is_meant(worked):
+    worked.call("t", "Write", "1", {"file_path": str(worked.project / "b.py")}, {"type": "create"})
+    run(worked, "--session", "s", "phase", "review")
+    assert json.loads(run(worked, "get", "files_processed", "--json", "--session", "s")) == ["a.py"]
+    assert json.loads(run(worked, "get", "files_processed", "--json", "--session", "t")) == ["b.py"]
+    assert run(worked, "--session", "t", "phase").startswith("build (inferred")
+
+
+def test_the_session_of_claude_code_is_meant_before_the_last(worked):
+    worked.call("t", "Write", "1", {"file_path": str(worked.project / "b.py")}, {"type": "create"})
+    environment = {**worked.env(), "CLAUDE_CODE_SESSION_ID": "s"}
+    assert "a.py" in run(worked, "get", "files_processed", env=environment)
+
+
+VALUES = ["null", "true", "-5", "1.5", '""', '"text"', "[]", '{"a": [1, {"b": null}]}']
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_what_is_set_is_got(hooks, value):
+    run(hooks, "set", "key", value)
+    assert json.loads(run(hooks, "get", "key", "--json")) == json.loads(value)
+
+
+DEEP = "[" * 60_000 + "]" * 60_000
+
+
+@pytest.mark.parametrize("value", ["NaN", "[1e999]", DEEP], ids=["NaN", "infinity", "deep"])
+def test_a_value_that_json_cannot_hold_is_told_in_one_line(hooks, value):
+    run(hooks, "set", "key", "1")
+    run(hooks, "set", "key", value, code=1)
+    assert run(hooks, "get", "key") == "1\n"
+
+
+@pytest.mark.parametrize("key", ["current_phase", "files_processed"])
+def test_what_is_unset_is_gone_or_the_unsetting_is_refused(worked, key):
+    if worked.cli("unset", key).returncode == 0:
+        run(worked, "get", key, code=1)
+
+
+HOSTILE = "a\x1b[2J\x9b\u202e\u2066\x07\r\nx"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("set", HOSTILE, "1"),
+        ("get", HOSTILE),
+        ("show", HOSTILE),
+        ("restore", HOSTILE),
+        ("diff", HOSTILE),
+        ("phase", HOSTILE),
+        ("--session", HOSTILE, "show"),
+        ("--dir", f"/nonexistent/{HOSTILE}", "get", "key"),
+    ],
+    ids=lambda arguments: " ".join(arguments).partition(HOSTILE[:2])[0],
+)
+def test_what_an_argument_holds_never_reaches_the_terminal_raw(worked, arguments):
+    told = run(worked, *arguments, code=1)
+    assert told[:-1].isprintable()
+
+
+def test_what_a_value_or_a_checkpoint_holds_never_reaches_the_terminal_raw(worked):
+    run(worked, "set", "key", HOSTILE)
+    run(worked, "checkpoint", "one")
+    run(worked, "set", "key", HOSTILE + "2")
+    for arguments in (("get", "key"), ("diff", "one"), ("show", "one"), ("set", "key", HOSTILE)):
+        shown = run(worked, *arguments)
+        assert all(line.isprintable() for line in shown.split("\n")), shown
+
+
+STDOUT = {"closed": ">&-", "full": ">/dev/full"}
+
+
+@pytest.mark.parametrize("redirection", STDOUT.values(), ids=STDOUT)
+def test_an_output_that_cannot_be_written_is_told_in_one_line(worked, redirection):
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'"{sys.executable}" "{CLI}" show {redirection}'],
+        cwd=worked.project,
+        env=worked.env(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("workflow-state: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_number_of_records_below_zero_is_wrong_usage(worked):
+    assert worked.cli("log", "-n", "-3").returncode == 2

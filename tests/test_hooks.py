@@ -633,7 +633,6 @@ LEVELS = {
     "the directory of settings": ".claude",
     "the state directory": ".claude/state",
     "the directory of journals": ".claude/state/sessions",
-    "the journal": ".claude/state/sessions/manual.jsonl",
 }
 
 
@@ -675,7 +674,7 @@ PLANTED = {
         "a FIFO",
         "a socket",
         "a hard link",
-        "a directory" if level == "the journal" else "a file",
+        "a file",
     )
 }
 
@@ -691,6 +690,51 @@ def test_what_is_planted_is_told_and_its_victim_untouched(hooks, tmp_path, path,
         told(hooks.script(script, BY_HAND))
     assert (tree(hooks.project), tree(victim)) == before
     assert (victim / "file").read_text() == "mine"
+
+
+PLANTED_JOURNALS = (
+    "a symlink to a directory",
+    "a symlink to a file",
+    "a dangling symlink",
+    "a symlink to itself",
+    "a FIFO",
+    "a socket",
+    "a hard link",
+    "a directory",
+)
+
+
+@pytest.mark.parametrize("how", PLANTED_JOURNALS)
+def test_a_planted_journal_is_set_aside_told_once_and_recording_goes_on(hooks, tmp_path, how):
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "file").write_text("mine")
+    path = hooks.directory / "sessions" / "manual.jsonl"
+    plant(how, path, victim)
+    line = told(hooks.script("post_tool.py", BY_HAND))
+    (aside,) = path.parent.glob("manual.jsonl.damaged-*")
+    assert aside.name in line
+    for script in ("post_tool.py", "user_prompt.py", "stop.py"):
+        done = hooks.script(script, BY_HAND)
+        assert (done.returncode, done.stderr) == (0, "")
+    events = [record["event"] for record in records(hooks.directory)]
+    assert events[:3] == ["PostToolUse"] * 2 + ["UserPromptSubmit"]
+    assert tree(victim) == ["file"]
+    assert (victim / "file").read_text() == "mine"
+    assert (victim / "file").stat().st_nlink == (2 if how == "a hard link" else 1)
+
+
+@pytest.mark.parametrize("how", ["a symlink to a file", "a dangling symlink", "a directory"])
+def test_a_planted_lock_is_set_aside_told_once_and_checkpoints_go_on(hooks, tmp_path, how):
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "file").write_text("mine")
+    assert hooks.script("post_tool.py", BY_HAND).returncode == 0
+    plant(how, hooks.directory / ".lock", victim)
+    assert ".lock.damaged-" in told(hooks.script("stop.py", BY_HAND))
+    assert hooks.script("stop.py", BY_HAND).returncode == 0
+    assert (hooks.directory / "checkpoints" / "session-manual.json").exists()
+    assert tree(victim) == ["file"]
 
 
 @pytest.mark.parametrize("name", [".gitignore", "README"])

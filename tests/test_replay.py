@@ -279,19 +279,19 @@ def test_a_journal_of_more_than_a_chunk(reading):
     assert (numbers, replayed.problems) == (list(range(count)), {})
 
 
-FIRST = {
-    "a journal": (GOOD[0] + GOOD[1], True),
-    "an empty one": (b"", False),
-    "one that begins with garbage": (b"garbage\n" + GOOD[0], False),
+BEFORE = {
+    "a record": (GOOD[0] + GOOD[1], len(GOOD[0]), json.loads(GOOD[0])["check"]),
+    "the last record": (GOOD[0] + GOOD[1], len(GOOD[0] + GOOD[1]), json.loads(GOOD[1])["check"]),
+    "nothing": (GOOD[0], 0, ""),
+    "garbage": (GOOD[0] + b"garbage\n", len(GOOD[0]) + 8, ""),
+    "the middle of a record": (GOOD[0] + GOOD[1], len(GOOD[0]) + 40, ""),
 }
 
 
-@pytest.mark.parametrize(("data", "told"), FIRST.values(), ids=FIRST)
-def test_the_first_check_tells_a_journal_from_another(tmp_path, data, told):
+@pytest.mark.parametrize(("data", "offset", "told"), BEFORE.values(), ids=BEFORE)
+def test_the_check_before_an_offset_tells_what_ends_there(tmp_path, data, offset, told):
     with opened(data, str(tmp_path / "j")) as descriptor:
-        found = replay.first_check(descriptor)
-    assert (found == json.loads(GOOD[0])["check"]) is told
-    assert told or not found
+        assert replay.check_before(descriptor, offset) == told
 
 
 TIMES = {

@@ -803,13 +803,37 @@ def test_any_session_id_is_a_session_of_its_own(hooks, known, session):
 
 def test_a_journal_that_cannot_be_written_is_told(hooks, known, told, monkeypatch):
     monkeypatch.setenv("CLAUDE_CODE_SESSION_ID", SESSION)
-    path = hooks.directory / "sessions" / f"{SESSION}.jsonl"
+    path = hooks.directory / "sessions"
     path.rename(path.with_suffix(".away"))
-    path.mkdir()
+    path.write_text("")
     assert save_state("current_phase", "mine") is False
     assert path.name in told()
     assert load_state("current_phase", "default") == "default"
     told()
+
+
+def test_a_journal_that_had_to_be_set_aside_is_told_and_the_value_saved(
+    hooks, known, told, monkeypatch
+):
+    monkeypatch.setenv("CLAUDE_CODE_SESSION_ID", SESSION)
+    path = hooks.directory / "sessions" / f"{SESSION}.jsonl"
+    path.unlink()
+    path.mkdir()
+    assert save_state("current_phase", "mine") is True
+    assert "bytes are kept in" in told()
+    assert load_state("current_phase") == "mine"
+
+
+def test_without_a_key_what_cannot_be_read_back_is_refused(hooks, known, told, monkeypatch):
+    monkeypatch.setenv("CLAUDE_CODE_SESSION_ID", SESSION)
+    monkeypatch.delenv("HOME")
+    before = (hooks.directory / "sessions" / f"{SESSION}.jsonl").read_bytes()
+    assert save_state("current_phase", "mine") is False
+    assert "WORKFLOW_STATE_KEY" in told()
+    assert (hooks.directory / "sessions" / f"{SESSION}.jsonl").read_bytes() == before
+    monkeypatch.setenv("WORKFLOW_STATE_KEY", "secret")
+    assert save_state("current_phase", "mine") is True
+    assert load_state("current_phase") == "mine"
 
 
 def test_the_live_state_of_a_session(hooks, known):

@@ -67,7 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     # These may stand before the verb or after it, so no parser may set a default for them.
     unsaid = argparse.Namespace(json=False, session=None, dir=None)
-    arguments = _parser().parse_args(argv, unsaid)
+    parser = _parser()
+    arguments = parser.parse_args(argv, unsaid)
+    if arguments.dir == "":  # an unset variable, say: the current directory is not meant
+        parser.error("--dir is empty")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # letters that a terminal lacks are no error
             stream.reconfigure(errors="backslashreplace")
@@ -75,17 +78,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         state = State(arguments.dir, arguments.session)
         state.session = state.session or state.sessions.last()
         data, lines = arguments.run(state, arguments)
+        for notice in state.sessions.notices:
+            _tell(notice)
         if arguments.json:
-            print(json.dumps(data, indent=2))
+            _print(json.dumps(data, indent=2))
         else:
-            print("\n".join([printable(line) for line in lines]))
-        sys.stdout.flush()
+            _print("\n".join([printable(line) for line in lines]))
     except (StateError, journal.Unusable) as error:
         return _fail(str(error))
     except BrokenPipeError:
-        # The reader (`| head`) has seen enough. Python would say so again while it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return OK
+        return OK  # the reader (`| head`) has seen enough
     except OSError as error:
         return _fail(f"{error.filename or 'workflow-state'}: {error.strerror or error}")
     except KeyboardInterrupt:
@@ -93,6 +95,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     return OK
 
 
+def _print(text: str) -> None:
+    """Print to stdout at once: what cannot be written is this command's failure to tell."""
+    if sys.stdout is None:
+        raise StateError("stdout is closed")
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        # Python would try again while it exits, and say so in its own words.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        error.filename = error.filename or "stdout"
+        raise
+
+
+def _tell(text: str) -> None:
+    print(f"workflow-state: {printable(' '.join(text.split()))}", file=sys.stderr)
+
+
 def _fail(reason: str) -> int:
-    print(f"workflow-state: {printable(' '.join(reason.split()))}", file=sys.stderr)
+    _tell(reason)
     return FAILED

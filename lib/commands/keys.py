@@ -46,6 +46,8 @@ def set_(state: State, arguments: argparse.Namespace) -> Answer:
         value = json.loads(arguments.value)
     except ValueError:
         value = arguments.value
+    except RecursionError:
+        raise StateError("the value nests too deeply to be read; nothing was saved") from None
     state.save_state(arguments.key, value)
     return {arguments.key: value}, [f"{arguments.key} = {json.dumps(value)}"]
 

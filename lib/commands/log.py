@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+
 from .. import replay, workspace
 from ..state import UnknownSession
 from .answers import add
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     from typing import Any
 
     from ..state import State
@@ -31,7 +32,13 @@ _NAMED = (
 def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     """Add this command to the parser."""
     parser = add(commands, parents, "log", log, "print a session's journal, oldest record first")
-    parser.add_argument("-n", "--lines", type=int, metavar="N", help="only the last N records")
+    parser.add_argument("-n", "--lines", type=_count, metavar="N", help="only the last N records")
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of records")
+    return int(text)
 
 
 def log(state: State, arguments: argparse.Namespace) -> Answer:

@@ -23,6 +23,7 @@ import stat
 import time
 
 from .. import journal
+from ..aside import set_aside
 from ..sealing import is_refused, sealed
 from . import CHECKPOINTS, KEYS, Busy, Damaged, NewerVersion, StoreError
 
@@ -195,17 +196,8 @@ class JsonFiles:
         raise Damaged(f"{where} {wrong}; {kept}")
 
     def _keep_aside(self, shelf: str, file: str) -> str:
-        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-        kept = f"{file}.damaged-{stamp}-{os.urandom(2).hex()}"
         with _Folder(self, shelf) as folder:
-            try:
-                os.rename(file, kept, src_dir_fd=folder, dst_dir_fd=folder)
-                status = os.stat(kept, dir_fd=folder, follow_symlinks=False)
-                if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:  # no one else's file
-                    os.chmod(kept, 0o600, dir_fd=folder)
-            except OSError as error:
-                return f"it could not be set aside: {error.strerror}"
-        return f"its bytes are kept in {kept}"
+            return set_aside(file, folder)
 
     # --- writing ---
 
@@ -213,11 +205,15 @@ class JsonFiles:
         """Put the document in place of any older one, durably."""
         file = journal.stem(name) + ".json"
         with self.lock():
-            try:
-                self._read_file(shelf, file)  # a newer version's document is refused, not replaced
-            except Damaged:
-                pass
+            self._refuse_newer(shelf, file)
             self._write_file(shelf, file, document)
+
+    def _refuse_newer(self, shelf: str, file: str) -> None:
+        """Raise NewerVersion for what must not be replaced; what is damaged is set aside."""
+        try:
+            self._read_file(shelf, file)
+        except Damaged:
+            pass
 
     def delete(self, shelf: str, name: str) -> bool:
         """Remove the document; False when there was none."""
@@ -227,6 +223,8 @@ class JsonFiles:
     def replace_keys(self, documents: dict[str, Document], note: Document) -> None:
         """Make KEYS hold exactly these; readers see the old ones or the new, never a mixture."""
         with self.lock():
+            for name in documents:
+                self._refuse_newer(KEYS, journal.stem(name) + ".json")
             intent = {"v": journal.VERSION, "keys": documents, "note": note}
             self._write_file(KEYS, INTENT, sealed(INTENT, intent))
             self._finish_intent()
@@ -242,12 +240,25 @@ class JsonFiles:
             self._write_file(KEYS, file, document)
         for name in self._list(KEYS):
             file = journal.stem(name) + ".json"
-            if file not in wanted:
+            if file not in wanted and not self._is_newer(file):
                 self._delete_file(KEYS, file)
         self._delete_file(KEYS, INTENT)
 
+    def _is_newer(self, file: str) -> bool:
+        """Whether a key's file is of a later version, whose data are not ours to remove."""
+        try:
+            self._examine(KEYS, file)
+        except NewerVersion:
+            return True
+        return False
+
     def _write_file(self, shelf: str, file: str, document: Document) -> None:
         text = layout(document) + "\n"
+        if len(text) > SIZE_LIMIT:  # it would be taken for damaged when it is read
+            raise StoreError(
+                f"{self._path(shelf, file)} would have {len(text) >> 20} MB; a document holds at "
+                f"most {SIZE_LIMIT >> 20}; nothing was changed"
+            )
         temporary = TEMPORARY + os.urandom(8).hex()
         with _Folder(self, shelf, create=True) as folder:
             try:
@@ -261,7 +272,13 @@ class JsonFiles:
             except BaseException:
                 _remove(temporary, folder)
                 raise
-            _sync(folder)
+            try:
+                _sync(folder)
+            except OSError as error:
+                raise StoreError(
+                    f"{self._path(shelf, file)} is in place, but could not be made durable "
+                    f"({error.strerror}): a power cut may bring the old one back"
+                ) from error
 
     def _delete_file(self, shelf: str, file: str) -> bool:
         with _Folder(self, shelf) as folder:
@@ -312,9 +329,7 @@ class JsonFiles:
             _close(self._lock_descriptor)
 
     def _acquire(self) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with _Folder(self, KEYS, create=True) as folder:
-            descriptor = os.open(LOCK, flags, 0o600, dir_fd=folder)
+        descriptor = self._open_lock()
         give_up = time.monotonic() + LOCK_SECONDS
         while fcntl is not None:
             try:
@@ -331,6 +346,17 @@ class JsonFiles:
                     ) from None
                 time.sleep(0.005)
         return descriptor
+
+    def _open_lock(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with _Folder(self, KEYS, create=True) as folder:
+            try:
+                return os.open(LOCK, flags, 0o600, dir_fd=folder)
+            except OSError as error:
+                if error.errno not in (errno.ELOOP, errno.EISDIR):
+                    raise
+                wrong = error.strerror
+        raise Damaged(f"{self._path(KEYS, LOCK)}: {wrong}; {self._keep_aside(KEYS, LOCK)}")
 
     # --- words ---
 
