@@ -77,13 +77,13 @@ def struck(bench, prepared, call, error) -> list[Trouble]:
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_an_error_at_any_call_is_told_and_harms_nothing(name, bench, tally, strace):
     prepared = bench.prepared(name)
-    calls = [
-        call for call in recorded(bench, prepared) if call.writes or name not in ONLY_WRITES
-    ]
+    calls = [call for call in recorded(bench, prepared) if call.writes or name not in ONLY_WRITES]
     cases = [(call, error) for call in calls for error in faults(call)]
     with ThreadPoolExecutor(WORKERS) as pool:
         outcomes = list(pool.map(lambda case: struck(bench, prepared, *case), cases))
     found = [(case, each) for case, outcome in zip(cases, outcomes) for each in outcome]
     tally.add("an error at a system call", name, len(cases), [each.kind for _, each in found])
     assert cases
-    assert not found, "\n".join(f"{each.kind}: {case[1]} at {case[0]}: {each.what}" for case, each in found)
+    assert not found, "\n".join(
+        f"{each.kind}: {case[1]} at {case[0]}: {each.what}" for case, each in found
+    )

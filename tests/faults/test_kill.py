@@ -27,9 +27,7 @@ def struck(bench, prepared, call) -> list[Trouble]:
     step = prepared.workload.strikes
     with bench.copy(prepared) as root:
         output = root.with_suffix(".strace")
-        done, fired = strace.inject(
-            step.command(), call, "SIGKILL", output, **step.options(root)
-        )
+        done, fired = strace.inject(step.command(), call, "SIGKILL", output, **step.options(root))
         output.unlink()
         assert fired, f"{call} was not hit: {done}"
         seen = bench.look(root, prepared.workload.session)

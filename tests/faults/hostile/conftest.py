@@ -19,6 +19,7 @@ import pytest
 from lib import replay, workspace
 from lib.state import State
 from tests.conftest import ROOT, SCRIPTS, Hooks
+from tests.faults.report import counts_as
 
 SECONDS = 8
 MEMORY_KB = 400 << 10
@@ -54,13 +55,15 @@ class Outcome:
 
     def keeps_the_contract(self) -> Outcome:
         """The general contract of a hook's process, whatever it was given."""
-        assert self.code in (0, 1), (self.code, self.stderr[-300:])
-        lines = self.stderr.decode("ascii").splitlines()
-        assert len(lines) == self.code, self.stderr[-300:]
-        assert all(line.isprintable() and len(line) <= 420 for line in lines), lines
-        assert set(self.told) <= {"hookSpecificOutput", "systemMessage"}
-        assert self.kilobytes < MEMORY_KB, f"{self.kilobytes >> 10} MB"
-        assert_harmless(self.context)
+        with counts_as("blocked"):
+            assert self.code in (0, 1), (self.code, self.stderr[-300:])
+            lines = self.stderr.decode("ascii").splitlines()
+            assert len(lines) == self.code, self.stderr[-300:]
+            assert all(line.isprintable() and len(line) <= 420 for line in lines), lines
+            assert set(self.told) <= {"hookSpecificOutput", "systemMessage"}
+            assert self.kilobytes < MEMORY_KB, f"{self.kilobytes >> 10} MB"
+        with counts_as("leaked"):
+            assert_harmless(self.context)
         assert self.message.isprintable(), self.message
         assert len(self.message) < 4000, len(self.message)
         return self
@@ -196,14 +199,16 @@ class Place(Hooks):
     def goes_on(self) -> None:
         """The next event is recorded, in a session of its own."""
         done = self.run("PostToolUse", {"session_id": "next"}).keeps_the_contract()
-        assert (done.code, done.stderr) == (0, b"")
-        assert self.records("next")[-1]["path"] == "x.py"
+        with counts_as("stuck"):
+            assert (done.code, done.stderr) == (0, b"")
+            assert self.records("next")[-1]["path"] == "x.py"
 
     def is_private(self) -> None:
         """Whatever was written can be read by its owner alone."""
         for path in (self.directory, *self.directory.rglob("*"), self.key.parent, self.key):
             if not path.is_symlink() and path.exists():
-                assert not stat.S_IMODE(path.stat().st_mode) & 0o077, path
+                with counts_as("leaked"):
+                    assert not stat.S_IMODE(path.stat().st_mode) & 0o077, path
 
 
 def _looks(path: str) -> tuple:
@@ -247,4 +252,5 @@ def neighbourhood(place: Place):
     before: list[dict] = []
     yield lambda: before.append(place.outside())
     if before:
-        assert place.outside() == before[0]
+        with counts_as("leaked"):
+            assert place.outside() == before[0]

@@ -13,6 +13,8 @@ from lib.state import Damaged, NewerVersion
 from lib.stores import StoreError, json_files
 from tests.faults.hostile.conftest import EVENTS, PAST, Place
 
+ROW = "damaged files"
+
 CONTENTS = {
     "E01 nothing": b"",
     "E02 null": b"null",
@@ -182,7 +184,11 @@ def _flipped(data: bytes) -> bytes:
     return data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1 :]
 
 
-DAMAGE = {"E20 cut in half": _cut, "E21 the last 5 bytes gone": _torn, "E22 a bit flipped": _flipped}
+DAMAGE = {
+    "E20 cut in half": _cut,
+    "E21 the last 5 bytes gone": _torn,
+    "E22 a bit flipped": _flipped,
+}
 RECORDED = ("sessions/past.jsonl", "checkpoints/session-past.json", "current_phase.json")
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.faults.hostile.conftest import EVENTS, PAST, Place
 
+ROW = "hostile input"
+
 WRONG_SESSIONS = {
     "B01 missing": ...,
     "B02 null": None,

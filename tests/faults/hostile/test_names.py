@@ -7,6 +7,8 @@ import pytest
 from lib.state import BadName, UnknownCheckpoint
 from tests.faults.hostile.conftest import Place
 
+ROW = "hostile input"
+
 REFUSED = {
     "C01 ../ traversal": "../x",
     "C02 an absolute path": "/tmp/x",

@@ -14,27 +14,16 @@ import pytest
 
 from lib import journal
 from lib.stores import StoreError
+from tests.faults.conftest import absent
 from tests.faults.hostile.conftest import EVENTS, PAST, Place
 
-ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+ROW = "hostile input"
 
 
-def _everything(place: Place) -> list[Path]:
-    """Every place where a file of the state lies, or will."""
-    state = place.directory
-    return [
-        state / ".gitignore",
-        state / "README",
-        state / ".lock",
-        state / ".restore.json",
-        state / "current_phase.json",
-        state / "plan.json",
-        state / "sessions" / "hostile.jsonl",
-        state / "sessions" / "other.jsonl",
-        state / "checkpoints" / "session-hostile.json",
-        state / "checkpoints" / "named.json",
-        place.key,
-    ]
+@pytest.fixture
+def as_root() -> None:
+    if os.geteuid() != 0:
+        absent("only root can give files away and make them immutable")
 
 
 def _hard_link(place: Place, path: Path) -> None:
@@ -55,9 +44,11 @@ PLANTED = {
 NAMES = (
     ".gitignore",
     "README",
+    ".lock",
     ".restore.json",
     "current_phase.json",
     "plan.json",
+    "sessions/hostile.jsonl",
     "sessions/other.jsonl",
     "checkpoints/session-hostile.json",
     "checkpoints/named.json",
@@ -161,11 +152,11 @@ def test_d14_5_000_journals_of_junk_are_passed_over_in_time(place: Place, neighb
     assert place.cli("status").returncode == 0
 
 
-@ROOT_ONLY
+@pytest.mark.usefixtures("as_root")
 def test_d15_immutable_files_cost_no_record(place: Place):
     files = [path for path in place.directory.rglob("*") if path.is_file()]
     if subprocess.run(["chattr", "+i", *files], capture_output=True, check=False).returncode:
-        pytest.skip("this file system has no immutable files")
+        absent("this file system has no immutable files, or chattr (e2fsprogs) is missing")
     try:
         for event in EVENTS:
             place.run(event, {}).keeps_the_contract()
@@ -184,7 +175,7 @@ def _in_a_mount(place: Place, mount: str, *lines: str) -> subprocess.CompletedPr
         command, env=place.env(), cwd=place.project, capture_output=True, text=True, check=False
     )
     if "mount" in done.stderr or "unshare" in done.stderr:
-        pytest.skip("this machine has no name spaces for users: " + done.stderr.strip())
+        absent("mounting in a name space of its own does not work here: " + done.stderr.strip())
     return done
 
 
@@ -280,7 +271,7 @@ def _give_away(*paths: Path) -> None:
         os.chown(path, 12345, 12345)
 
 
-@ROOT_ONLY
+@pytest.mark.usefixtures("as_root")
 def test_d22_a_state_directory_of_another_user_is_not_told(place: Place):
     _give_away(place.directory)
     done = place.run("SessionStart", {}).keeps_the_contract()
@@ -289,7 +280,7 @@ def test_d22_a_state_directory_of_another_user_is_not_told(place: Place):
     place.goes_on()
 
 
-@ROOT_ONLY
+@pytest.mark.usefixtures("as_root")
 @pytest.mark.parametrize(
     "name",
     ["plan.json", "checkpoints/session-hostile.json", "sessions/other.jsonl", ".restore.json"],
@@ -305,7 +296,7 @@ def test_d22_a_file_of_another_user_is_not_read(place: Place, neighbourhood, nam
     place.goes_on()
 
 
-@ROOT_ONLY
+@pytest.mark.usefixtures("as_root")
 def test_d22_a_journal_of_another_user_is_not_appended_to(place: Place):
     _give_away(place.journal(PAST))
     before = place.journal(PAST).read_bytes()
@@ -314,7 +305,7 @@ def test_d22_a_journal_of_another_user_is_not_appended_to(place: Place):
     place.goes_on()
 
 
-@ROOT_ONLY
+@pytest.mark.usefixtures("as_root")
 def test_d22_a_key_of_another_user_is_not_used(place: Place):
     _give_away(place.key)
     assert journal.read_key() == b""

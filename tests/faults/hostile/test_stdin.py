@@ -14,6 +14,8 @@ import pytest
 from tests.conftest import ROOT, SCRIPTS
 from tests.faults.hostile.conftest import EVENTS, Place
 
+ROW = "hostile input"
+
 GOOD = (
     '{"session_id": "hostile", "tool_name": "Write", "tool_use_id": "t1", %s'
     '"tool_input": {"file_path": "x.py"}, "prompt": "go", "source": "startup"}'
