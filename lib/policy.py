@@ -12,9 +12,6 @@ within a word. `$ >` is output into a file. Where several fit, the longest decid
 
 from __future__ import annotations
 
-import re
-from fnmatch import fnmatchcase
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -87,48 +84,25 @@ CONTINUES = {
 }
 """Which session a session continues, by the `source` of its SessionStart; lineage.py finds it."""
 
-_WRAPPERS = frozenset(
-    "sudo time env nohup command exec nice timeout then do else if while ! ( {".split()
-)
-_RUNNERS = frozenset(
-    "uv run,poetry run,pipenv run,pdm run,hatch run,rye run,pixi run,bundle exec,pnpm exec,"
-    "yarn exec,npm exec,npx -y,npx --yes,bunx --bun".split(",")
-)
-_SHORT_RUNNERS = frozenset("npx bunx uvx".split())
-_PYTHON = re.compile(r"python[0-9.]*")
 _GOALS = frozenset("mvn mvnw gradle gradlew make rake just sbt ctest task".split())
 _TAKES_VALUE = frozenset("-C -c --prefix --filter --dir --cwd --git-dir --work-tree".split())
-_INLINE_SHELL = re.compile(r"""\b(?:ba|z|da)?sh\s+-l?c\s+(?:"([^"]*)"|'([^']*)')""")
-_QUOTED = re.compile(r"'[^']*(?:'|$)|\"(?:[^\"\\]|\\.)*(?:\"|$)")
-_SEPARATORS = re.compile(r"&&|\|\||[;|\n()`]|(?<![>&])&(?![>&])")
-_INTO_FILE = re.compile(r"(?<![0-9&<>-])>{1,2}\s*(?!&|/dev/|\s)")
 
 
-def segments(command: str) -> list[list[str]]:
-    """The simple commands of a shell command, as words, without what merely wraps them."""
-    command = _INLINE_SHELL.sub(lambda match: " ; " + (match[1] or match[2] or ""), command)
-    found = []
-    for part in _SEPARATORS.split(_QUOTED.sub("''", command)):
-        words = ["$>"] if _INTO_FILE.search(part) else []
-        words += _unwrapped(part.split())
-        if words:
-            found.append(words)
-    return found
-
-
-def _unwrapped(words: list[str]) -> list[str]:
-    """A simple command without what merely starts it: assignments, sudo, runners, python -m."""
-    while words and (words[0] in _WRAPPERS or "=" in words[0] or words[0].isdigit()):
-        words = words[1:]
-    if words:
-        words = [words[0].rpartition("/")[2], *words[1:]]
-    while " ".join(words[:2]) in _RUNNERS:
-        words = words[2:]
-    if len(words) > 1 and _PYTHON.fullmatch(words[0]):
-        words = words[2:] if words[1] == "-m" else [words[1].rpartition("/")[2], *words[2:]]
-    elif len(words) > 1 and words[0] in _SHORT_RUNNERS:
-        words = words[1:]
-    return words
+def matches(text: str, pattern: str) -> bool:
+    """Whether a pattern fits the whole of a text; `*` in it stands for anything."""
+    head, *rest = pattern.split("*")
+    if not rest:
+        return text == pattern
+    *middle, tail = rest
+    if not text.startswith(head) or len(text) < len(head) + len(tail) or not text.endswith(tail):
+        return False
+    start, end = len(head), len(text) - len(tail)
+    for part in middle:
+        found = text.find(part, start, end)
+        if found < 0:
+            return False
+        start = found + len(part)
+    return True
 
 
 def _fits(pattern: list[str], words: list[str]) -> bool:
@@ -146,9 +120,9 @@ def _fits(pattern: list[str], words: list[str]) -> bool:
             plain.append(word)
     wanted = [word for word in pattern if not word.startswith("-")]
     if len(wanted) == 2 and wanted[0] in _GOALS and plain[0] == wanted[0]:
-        fits = any(fnmatchcase(goal, wanted[1]) for goal in plain[1:])
+        fits = any(matches(goal, wanted[1]) for goal in plain[1:])
     else:
-        fits = len(plain) >= len(wanted) and all(map(fnmatchcase, plain, wanted))
+        fits = len(plain) >= len(wanted) and all(map(matches, plain, wanted))
     if not fits:
         return False
     return all(
@@ -199,13 +173,15 @@ class Rules:
             fitting = (
                 phase
                 for pattern, phase in self._patterns
-                if fnmatchcase(tool, pattern) and pattern.startswith("mode:") == mode
+                if matches(tool, pattern) and pattern.startswith("mode:") == mode
             )
             self._tools[tool] = next(fitting, None)
         return self._tools[tool]
 
     def phase_of_command(self, command: str) -> str | None:
         """The phase of a shell command: that of its last part that is more than looking."""
+        from .shell import segments
+
         phase = None
         weakest = self.phases[0]
         for part in segments(command):
@@ -245,7 +221,7 @@ class Rules:
             if isinstance(path, str)
         }
         path, tool = record.get("path"), record.get("tool", "")
-        if path and any(fnmatchcase(tool, pattern) for pattern in self.writes):
+        if path and any(matches(tool, pattern) for pattern in self.writes):
             created = record.get("result") == "create" or "create" in tool.rpartition("__")[2]
             deleted = "delete" in tool.rpartition("__")[2]
             outcomes[path] = "created" if created else "deleted" if deleted else "changed"
@@ -254,7 +230,7 @@ class Rules:
     def read(self, record: dict[str, Any]) -> str | None:
         """The path that a successful call read."""
         tool = record.get("tool", "")
-        fits = record.get("path") and any(fnmatchcase(tool, pattern) for pattern in self.reads)
+        fits = record.get("path") and any(matches(tool, pattern) for pattern in self.reads)
         return record["path"] if fits else None
 
 

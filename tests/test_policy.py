@@ -7,7 +7,7 @@ import json
 import pytest
 
 from lib import journal, session, workspace
-from lib.policy import PHASES, Rules
+from lib.policy import PHASES, Rules, matches
 
 TOOLS = {
     "reading is scouting": ("Read", "scout"),
@@ -466,3 +466,26 @@ def test_a_long_list_of_changed_files_is_kept_whole(hooks):
     assert list(state["files_processed"]) == names
     assert {about["count"] for about in state["files_processed"].values()} == {1}
     assert state["counts"]["calls"] == 1
+
+
+MATCHES = {
+    ("Write", "Write"): True,
+    ("Write", "Writ"): False,
+    ("mcp__fs__write_file", "mcp__*__write_file"): True,
+    ("mcp__write_file", "mcp__*__write_file"): False,
+    ("anything", "*"): True,
+    ("", "*"): True,
+    ("ab", "a*b"): True,
+    ("aba", "a*b"): False,
+    ("abab", "ab*ab"): True,
+    ("aba", "ab*ba"): False,
+    ("a.b.c.d", "a*b*c*d"): True,
+    ("a.c.b.d", "a*b*c*d"): False,
+    ("a[b]", "a[b]"): True,
+    ("ab", "a?"): False,
+}
+
+
+@pytest.mark.parametrize(("text", "pattern"), MATCHES, ids=str)
+def test_a_star_stands_for_anything_and_nothing_else_does(text, pattern):
+    assert matches(text, pattern) is MATCHES[text, pattern]
