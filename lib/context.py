@@ -181,8 +181,8 @@ class Context:
 
     def _files(self, most: int) -> str:
         files = self.live["files_processed"]
-        newest = sorted(files, key=lambda path: str(files[path]["last"]), reverse=True)
-        words = [f"{ascii_quoted(path)} {self._file(files[path])}" for path in newest[:most]]
+        newest = files.newest(most)
+        words = [f"{ascii_quoted(path)} {self._file(files[path])}" for path in newest]
         more = f"; +{len(files) - most} more" if len(files) > most else ""
         read = f" Files read: {len(self.live['files_read'])}." if self.live["files_read"] else ""
         return f"Files changed ({len(files)}): {'; '.join(words) or 'none'}{more}.{read}"

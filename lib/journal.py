@@ -381,9 +381,13 @@ def check(scope: str, body: bytes, key: bytes) -> str:
     `scope` (a session's stem, a checkpoint's name) is digested with it, so that a record copied
     elsewhere is not taken for one written there. Without a key the second part proves nothing.
     """
-    body = scope.encode() + b"\n" + body
-    plain = blake2b(body, digest_size=4).hexdigest()
-    return f"{plain}.{blake2b(body, digest_size=8, key=key).hexdigest()}"
+    plain = blake2b(scope.encode() + b"\n" + body, digest_size=4).hexdigest()
+    return f"{plain}.{proof(scope, body, key)}"
+
+
+def proof(scope: str, body: bytes, key: bytes) -> str:
+    """The second part of a check value: who has not the key cannot make it."""
+    return blake2b(scope.encode() + b"\n" + body, digest_size=8, key=key).hexdigest()
 
 
 # --- the record --------------------------------------------------------------------------------

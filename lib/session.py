@@ -1,7 +1,8 @@
 """The fold: records -> session state. Pure: no clock, no disk, no environment.
 
-A session state is a dict that JSON can hold, described in docs/format.md. `fold` may be given a
-journal whole or in any pieces; what it needs to go on is in the state, under "fold".
+A session state is a dict, described in docs/format.md, that JSON can hold once it is `plain`.
+`fold` may be given a journal whole or in any pieces; what it needs to go on is in the state, under
+"fold".
 
 The order of records is the order of the journal. Hooks of parallel calls append in any order, so
 a call's end may come before its beginning, and a hook registered twice appends everything twice:
@@ -9,6 +10,8 @@ both are told by the call's id.
 """
 
 from __future__ import annotations
+
+from .table import Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,8 +50,8 @@ def empty(session: str) -> State:
         "current_phase": None,
         "phase_since": None,
         "phase_pinned": False,
-        "files_processed": {},
-        "files_read": {},
+        "files_processed": Table(),
+        "files_read": Table(),
         "in_flight": [],
         "interrupted": [],
         "failures": [],
@@ -76,11 +79,22 @@ def complete(saved: State) -> State:
     return _like(empty(str(saved.get("session_id", ""))), saved, ("fold", "counts"))
 
 
+def plain(state: State) -> State:
+    """A state that JSON can hold: its tables as dicts."""
+    return {
+        name: dict(value) if isinstance(value, Table) else value for name, value in state.items()
+    }
+
+
 def _like(model: State, given: State, inner: tuple[str, ...] = ()) -> State:
     """`given` with what `model` has of other members, or of another kind of container."""
     merged = {**model, **given}
     for name, default in model.items():
-        if isinstance(default, (dict, list)) and not isinstance(merged[name], type(default)):
+        if isinstance(default, Table) and isinstance(merged[name], dict):
+            merged[name] = Table(merged[name])
+        elif isinstance(default, (dict, list, Table)) and not isinstance(
+            merged[name], type(default)
+        ):
             merged[name] = default
         elif name in inner:
             merged[name] = _like(default, merged[name])
@@ -98,7 +112,7 @@ def inherit(base: State, session: str) -> State:
     for name in ("last_stop", "last_checkpoint", "last_checkpoint_at"):
         state[name] = base[name]
     for name in ("files_processed", "files_read"):
-        state[name] = {path: {**about, "call": None} for path, about in base[name].items()}
+        state[name] = base[name].copy()
     state["failures"] = list(base["failures"])
     state["interrupted"] = list(base["interrupted"])
     for call in base["in_flight"]:
@@ -148,7 +162,7 @@ def _copy(state: State) -> State:
     """A copy as deep as what the fold changes in place."""
     copy = dict(state)
     for name in ("files_processed", "files_read", "counts"):
-        copy[name] = dict(copy[name])
+        copy[name] = copy[name].copy()
     for name in ("in_flight", "interrupted", "failures"):
         copy[name] = list(copy[name])
     copy["fold"] = dict(copy["fold"])
@@ -329,19 +343,22 @@ def _succeed(state: State, record: Record, changed: dict[str, str], rules: Rules
     _change(state, record, changed)
     path = rules.read(record)
     if path:
-        _touch(state["files_read"], path, record, "read")
+        _touch(state, "files_read", path, record, "read")
 
 
 def _change(state: State, record: Record, changed: dict[str, str]) -> None:
     for path, outcome in changed.items():
-        _touch(state["files_processed"], path, record, outcome)
+        _touch(state, "files_processed", path, record, outcome)
 
 
-def _touch(files: State, path: str, record: Record, outcome: str) -> None:
+def _touch(state: State, name: str, path: str, record: Record, outcome: str) -> None:
+    files = state[name]
     before = files.get(path)
     call = record.get("call")
+    # Told twice, unless by the session before this one, whose calls may have had the same ids.
     if before and call is not None and before.get("call") == call:
-        return
+        if before["last"] >= state["started"]:
+            return
     files[path] = {
         "tool": record.get("tool"),
         "count": before["count"] + 1 if before else 1,
@@ -409,9 +426,9 @@ def _set_files(state: State, record: Record, _rules: Rules) -> None:
         "first": record["at"],
         "last": record["at"],
     }
-    state["files_processed"] = {
-        path: known.get(path) or {**as_given, "outcome": "given"} for path in paths
-    }
+    state["files_processed"] = Table(
+        {path: known.get(path) or {**as_given, "outcome": "given"} for path in paths}
+    )
 
 
 def _see_worktree(state: State, record: Record, rules: Rules) -> None:
@@ -449,7 +466,7 @@ def _unlink(state: State, _record: Record, _rules: Rules) -> None:
         state["last_request"] = state["last_request_at"] = None
     for name in ("files_processed", "files_read"):
         own = {path: about for path, about in state[name].items() if about["last"] >= began}
-        state[name] = own
+        state[name] = Table(own)
     for name in ("interrupted", "failures"):
         state[name] = [entry for entry in state[name] if entry["at"] >= began]
 

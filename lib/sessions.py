@@ -43,6 +43,7 @@ class Sessions:
         self.notices: list[str] = []
         store.finish = self._finish
         self._rules: Rules | None = None
+        self._bases: dict[str, tuple[Document | None, Document]] = {}
 
     @property
     def rules(self) -> Rules:
@@ -100,7 +101,15 @@ class Sessions:
             self.write(note["session"], *note["records"])
 
     def _saved(self, session: str) -> tuple[Document | None, Document]:
-        """A session's state and mark, as its checkpoint has them; None when it is of no use."""
+        """A session's state and mark, as its checkpoint has them; None when it is of no use.
+
+        Read once: the records since tell what a later checkpoint would.
+        """
+        if session not in self._bases:
+            self._bases[session] = self._read_saved(session)
+        return self._bases[session]
+
+    def _read_saved(self, session: str) -> tuple[Document | None, Document]:
         name = checkpoint_name(session)
         try:
             document = self.store.read(CHECKPOINTS, name)

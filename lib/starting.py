@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
 from . import journal, lineage, retention, workspace, worktree
 from .context import LIMIT, Context
+from .jsontext import dumps
 from .quoting import printable
 from .state import State, StateError
 
@@ -104,6 +104,6 @@ def _print(context: str, notice: str) -> None:
         output["systemMessage"] = f"workflow-state: {printable(notice)}"
     if output:
         try:
-            os.write(1, json.dumps(output).encode() + b"\n")
+            os.write(1, dumps(output).encode() + b"\n")
         except BrokenPipeError:
             pass  # the client has gone; what was recorded stands

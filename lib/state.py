@@ -14,7 +14,6 @@ Importing touches no disk.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -31,6 +30,7 @@ if not __package__:
 
 from . import journal, replay, workspace
 from . import session as folding
+from .jsontext import dumps
 from .sealing import is_refused, sealed
 from .sessions import Sessions, checkpoint_name
 from .stores import CHECKPOINTS, KEYS, Busy, Damaged, NewerVersion, StoreError, open_store
@@ -109,6 +109,8 @@ def _no_pair_lost(pairs: list[tuple[str, Any]]) -> Document:
 
 def _exactly(value: Any) -> Any:
     """`value` as JSON gives it back: tuples as lists, keys as strings. Raises BadValue."""
+    import json  # for what it checks on the way; the hooks, which start anew each time, save none
+
     try:
         return json.loads(json.dumps(value, allow_nan=False), object_pairs_hook=_no_pair_lost)
     except (TypeError, ValueError, RecursionError) as error:
@@ -183,10 +185,8 @@ class State:
         """The names of the saved keys, sorted."""
         return self.store.names(KEYS)
 
-    def _documents(
-        self, live: Document | None, unreadable: list[str] | None = None
-    ) -> dict[str, Document]:
-        """All keys as they stand; with the phase and files of a live session among them.
+    def _documents(self, unreadable: list[str] | None = None) -> dict[str, Document]:
+        """All keys as they stand.
 
         Keys that are damaged, or of a later version, are told of in `unreadable`; without it they
         raise the first one's error, which tells of all of them.
@@ -206,11 +206,17 @@ class State:
             raise type(errors[0])("; ".join(told))
         if unreadable is not None:
             unreadable.extend(told)
+        return documents
+
+    @staticmethod
+    def _with(documents: dict[str, Document], live: Document | None) -> dict[str, Document]:
+        """Documents with the phase and files of a live session among them."""
         for key, value in _published(live).items() if live else ():
-            documents.pop(key, None)
+            document = documents.pop(key, {})
             if value is not None:
                 about = {"value": value, "timestamp": live and live["last_active"]}
-                documents[key] = sealed(key, about)
+                fits = document.get("value") == value
+                documents[key] = document if fits else sealed(key, about)
         return documents
 
     def _known(self) -> Document | None:
@@ -234,7 +240,7 @@ class State:
             known = self._known()
             last = self.sessions.last() if known is None else ""
             live = self.sessions.live(last) if last else known
-            self._keep(name, trigger, live, self._documents(known))
+            self._keep(name, trigger, live, self._with(self._documents(), known))
         return name
 
     def checkpoint_session(self, trigger: str) -> str:
@@ -246,22 +252,20 @@ class State:
         with self.store.lock():
             self.sessions.sync(self.session)
             live = self.live()
-            documents = self._documents(live, self.sessions.notices)
-            for key, value in _published(live).items():
-                if value is not None:
-                    self._publish(key, value)
+            before = self._documents(self.sessions.notices)
+            documents = self._with(dict(before), live)
+            for key in (PHASE, FILES):
+                if key in documents and documents[key] is not before.get(key):
+                    self._publish(key, documents[key])
             self._keep(name, trigger, live, documents)
         return name
 
-    def _publish(self, key: str, value: Any) -> None:
-        """Save what a session shows under a key, where it is not there already."""
+    def _publish(self, key: str, document: Document) -> None:
+        """Save what a session shows; what a later version saved there is told of already."""
         try:
-            document = self.store.read(KEYS, key) or {}
+            self.store.write(KEYS, key, document)
         except NewerVersion:
-            return  # told of already, and left as it is
-        if document.get("value") != value:
-            about = {"value": value, "timestamp": journal.now()}
-            self.store.write(KEYS, key, sealed(key, about))
+            pass
 
     def _keep(
         self, name: str, trigger: str, live: Document | None, documents: dict[str, Document]
@@ -311,6 +315,13 @@ class State:
 
     def read_checkpoint(self, name: str) -> Document:
         """A checkpoint, whole. Raises BadName, UnknownCheckpoint and StateError."""
+        document = self._read_checkpoint(name)
+        if document.get("session"):
+            document["session"] = folding.plain(document["session"])
+        return dict(document)
+
+    def _read_checkpoint(self, name: str) -> Document:
+        """The same as its store holds it, with what it is worth."""
         document = self.store.read(CHECKPOINTS, workspace.check_name(name, "checkpoint name"))
         if document is None:
             raise UnknownCheckpoint(f"there is no checkpoint {name} in {self.directory}")
@@ -331,7 +342,7 @@ class State:
             known = self._known()
             session = self.session or self.sessions.last()
             live = self.sessions.live(session) if session else None
-            new: Document = {"keys": self._documents(known), "session": live}
+            new: Document = {"keys": self._with(self._documents(), known), "session": live}
         else:
             new = self.read_checkpoint(after)
         sessions = bool(old.get("session") and new.get("session"))
@@ -353,7 +364,7 @@ class State:
                 "changed": {
                     key: [one[key], two[key]]
                     for key in one
-                    if key in two and json.dumps(one[key]) != json.dumps(two[key])
+                    if key in two and dumps(one[key]) != dumps(two[key])
                 },
             },
             PHASE: None if was[PHASE] == now[PHASE] else [was[PHASE], now[PHASE]],
@@ -373,7 +384,7 @@ class State:
         UnknownCheckpoint and StateError.
         """
         with self.store.lock():
-            document = self.read_checkpoint(name)
+            document = self._read_checkpoint(name)
             if is_refused(name, document):
                 raise Untrusted(
                     f"checkpoint {name} in {self.directory} was written by another user or changed "
@@ -394,7 +405,7 @@ class State:
             safeties = self._safeties(SAFETY, "restore")
             if not safeties:
                 raise UnknownCheckpoint(f"no restore to undo in {self.directory}")
-            document = self.read_checkpoint(safeties[-1])
+            document = self._read_checkpoint(safeties[-1])
             self.checkpoint(self._unused(UNDONE), trigger="undo")
             self._put_back(document)
             self.store.delete(CHECKPOINTS, safeties[-1])
@@ -447,7 +458,8 @@ class State:
         if live is None:
             which = f"session {session}" if session else "any session"
             raise UnknownSession(f"no record of {which} in {self.directory}")
-        return {name: value for name, value in live.items() if name not in ("fold", "journal")}
+        told = {name: value for name, value in live.items() if name not in ("fold", "journal")}
+        return folding.plain(told)
 
     def live(self) -> Document:
         """The session's state with what the fold needs to go on. Raises UnknownSession."""

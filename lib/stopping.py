@@ -9,6 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .table import Table
+
 
 def stop(event: journal.Event) -> str:
     """Stop, StopFailure and PreCompact checkpoint; SessionEnd, which gets 1.5 s, only marks.
@@ -85,12 +87,12 @@ def _changed_by_others(state: State, since: str) -> set[str] | None:
     return paths
 
 
-def _with(files: dict[str, Any], seen: dict[str, Any]) -> dict[str, Any]:
+def _with(files: Table, seen: dict[str, Any]) -> Table:
     """The files processed once what was seen is among them."""
-    return {
-        **files,
-        **{path: {"last": "~"} for kind in worktree.KINDS for path in seen.get(kind, ())},
-    }
+    files = files.copy()
+    for kind in worktree.KINDS:
+        files.update({path: {"last": "~"} for path in seen.get(kind, ())})
+    return files
 
 
 def _records(seen: dict[str, Any], prints: dict[str, str]) -> list[dict[str, Any]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 
 from . import journal
+from .jsontext import loads
 from .stores import StoreError
 
 TYPE_CHECKING = False
@@ -69,7 +69,7 @@ def read_settings(project: str) -> tuple[dict[str, Any], str]:
     finally:
         os.close(descriptor)
     try:
-        settings = json.loads(data.decode())
+        settings = loads(data.decode())
     except (ValueError, RecursionError) as error:
         return {}, f"{where} is not JSON ({error}); the built-in rules are used"
     if not isinstance(settings, dict):

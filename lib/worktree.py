@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    Files = dict[str, dict[str, Any]]
+    from .table import Table
 
 GIT_SECONDS = 2.0
 MOST = 2000
@@ -54,8 +54,9 @@ def _git(repository: str, arguments: list[str], seconds: float) -> bytes | None:
     environment.update(GIT_OPTIONAL_LOCKS="0", GIT_TERMINAL_PROMPT="0", LC_ALL="C")
     # Where the `.git` found is none after all, git must not go on to a repository above it.
     environment["GIT_CEILING_DIRECTORIES"] = os.path.dirname(os.path.realpath(repository))
-    # A file system monitor is a program that the repository's configuration names: not run here.
-    command = ["git", "-C", repository, "-c", "core.fsmonitor=false", *arguments]
+    # A file system monitor and hooks are programs that the repository names: not run here.
+    alone = ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
+    command = ["git", "-C", repository, *alone, *arguments]
     try:
         return subprocess.run(
             command,
@@ -195,10 +196,6 @@ def _digest(data: bytes, key: bytes) -> str:
     return blake2b(data, digest_size=8, key=key).hexdigest()
 
 
-def _newest(files: Files) -> list[str]:
-    return sorted(files, key=lambda path: str(files[path]["last"]), reverse=True)[:MOST]
-
-
 def _looks_the_same(path: str, before: str) -> bool:
     """Whether size and time are those of a fingerprint, so that contents need not be read."""
     try:
@@ -208,22 +205,22 @@ def _looks_the_same(path: str, before: str) -> bool:
     return before.startswith(f"{status.st_size}:{status.st_mtime_ns}:")
 
 
-def fingerprints(project: str, files: Files) -> dict[str, str]:
+def fingerprints(project: str, files: Table) -> dict[str, str]:
     """New fingerprints of those files that do not look like theirs, or have none."""
     key = journal.read_key()
     found = {}
-    for path in _newest(files):
+    for path in files.newest(MOST):
         where = os.path.join(project, path)
         if not _looks_the_same(where, files[path].get("fingerprint", "")):
             found[path] = fingerprint(where, key)
     return {path: mark for path, mark in found.items() if mark}
 
 
-def drift(project: str, files: Files) -> dict[str, str]:
+def drift(project: str, files: Table) -> dict[str, str]:
     """Files that are no more as they were at the checkpoint: path -> "changed" or GONE."""
     key = journal.read_key()
     drifted = {}
-    for path in _newest(files):
+    for path in files.newest(MOST):
         before = files[path].get("fingerprint")
         where = os.path.join(project, path)
         if before is None or _looks_the_same(where, before):

@@ -34,7 +34,7 @@ def file(last: str = AT, **fields: object) -> dict:
 
 
 def state(**fields: object) -> dict:
-    return {**session.empty("new"), **fields}
+    return session.complete({**session.empty("new"), **fields})
 
 
 def render(live: dict, limit: int = LIMIT, **given: object) -> str:

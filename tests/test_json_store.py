@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from lib import journal
+from lib.sealing import layout
 from lib.stores import CHECKPOINTS, KEYS, Damaged, StoreError, json_files, open_store
-from lib.stores.json_files import JsonFiles, layout
+from lib.stores.json_files import JsonFiles
 from tests.store_contract import StoreContract, document
 
 

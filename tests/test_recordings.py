@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from lib import journal, replay
-from lib.stores.json_files import layout
+from lib.sealing import layout
 from tests.conftest import PAYLOADS, ROOT, SCRIPTS, Hooks, payloads
 
 EXPECTED = ROOT / "tests" / "expected"

@@ -817,7 +817,8 @@ def whole(records: list[dict], state: dict | None = None) -> dict:
 
 def kept(state: dict) -> dict:
     """A state as a checkpoint gives it back."""
-    return json.loads(json.dumps(state, allow_nan=False))
+    text = json.dumps(session.plain(state), allow_nan=False)
+    return session.complete(json.loads(text))
 
 
 @thorough

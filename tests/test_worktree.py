@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lib import worktree
+from lib.table import Table
 from tests.conftest import Hooks
 
 
@@ -364,7 +365,7 @@ DRIFT = {
 def test_of_drift(tmp_path, before, after, found):
     path = tmp_path / "f"
     before(path)
-    files = {"f": {"last": "1"}}
+    files = Table({"f": {"last": "1"}})
     files["f"]["fingerprint"] = worktree.fingerprints(str(tmp_path), files)["f"]
     after(path)
     assert worktree.drift(str(tmp_path), files) == found
@@ -372,7 +373,7 @@ def test_of_drift(tmp_path, before, after, found):
 
 def test_a_file_that_cannot_be_read_is_neither_gone_nor_changed(tmp_path, monkeypatch):
     (tmp_path / "f").write_text("one")
-    files = {"f": {"last": "1"}}
+    files = Table({"f": {"last": "1"}})
 
     def refuse(*_arguments: object, **_options: object) -> int:
         raise PermissionError(13, "Permission denied")
@@ -388,14 +389,15 @@ def test_a_file_that_cannot_be_read_is_neither_gone_nor_changed(tmp_path, monkey
 def test_fingerprints_are_taken_of_what_has_none_or_looks_different(tmp_path):
     for name in "abc":
         (tmp_path / name).write_text("one")
-    files = {name: {"last": "1"} for name in "abc"}
+    files = Table({name: {"last": "1"} for name in "abc"})
     files["b"]["fingerprint"] = worktree.fingerprints(str(tmp_path), files)["b"]
     files["c"]["fingerprint"] = "3-0-old"
     assert sorted(worktree.fingerprints(str(tmp_path), files)) == ["a", "c"]
 
 
 def test_fingerprints_are_bounded_to_the_newest(tmp_path):
-    files = {str(number): {"last": f"{number:09d}"} for number in range(worktree.MOST + 9)}
+    rows = {str(number): {"last": f"{number:09d}"} for number in range(worktree.MOST + 9)}
+    files = Table(rows)
     found = worktree.fingerprints(str(tmp_path), files)
     assert len(found) == worktree.MOST
     assert str(worktree.MOST + 8) in found

@@ -17,14 +17,13 @@ bytes kept, only on proof about its content; a failed call proves nothing about 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import stat
 import time
 
 from .. import journal
 from ..aside import set_aside
-from ..sealing import is_refused, sealed
+from ..sealing import is_refused, opened, sealed, text_of
 from . import CHECKPOINTS, KEYS, Busy, Damaged, NewerVersion, StoreError
 
 TYPE_CHECKING = False
@@ -156,16 +155,16 @@ class JsonFiles:
 
     def _parse(self, data: bytes, shelf: str, file: str) -> tuple[Document | None, str]:
         try:
-            document = json.loads(data.decode(), parse_constant=_refuse, parse_float=_finite)
+            # A stem is its name, with a digest behind it where the name has capitals.
+            name = INTENT if file == INTENT else file[:-5].partition("~")[0]
+            document = opened(name, data.decode())
         except ValueError as error:
-            return None, f"is not JSON ({error})"
+            return None, f"is not a JSON object ({error})"
         except RecursionError:
             if data.count(b"[") + data.count(b"{") > DEEPEST:
                 return None, "nests too deeply"
             where = self._path(shelf, file)
             raise StoreError(f"{where} nests too deeply to be read from here") from None
-        if not isinstance(document, dict):
-            return None, "is not an object"
         version = document.get("v", journal.VERSION)
         if version != journal.VERSION:
             raise NewerVersion(
@@ -253,7 +252,7 @@ class JsonFiles:
         return False
 
     def _write_file(self, shelf: str, file: str, document: Document) -> None:
-        text = layout(document) + "\n"
+        text = text_of(document)
         if len(text) > SIZE_LIMIT:  # it would be taken for damaged when it is read
             raise StoreError(
                 f"{self._path(shelf, file)} would have {len(text) >> 20} MB; a document holds at "
@@ -370,25 +369,6 @@ class JsonFiles:
         return StoreError(f"{where}: {error.strerror or error}")
 
 
-def layout(value: object, depth: int = 3, indent: str = "") -> str:
-    """`value` as JSON for people and line-wise tools.
-
-    Members to a depth have lines of their own, but for small objects below the top.
-    """
-    if not isinstance(value, dict) or not value or depth == 0:
-        return json.dumps(value, allow_nan=False)
-    if depth < 3 and not any(isinstance(item, (dict, list)) for item in value.values()):
-        line = json.dumps(value, allow_nan=False)
-        if len(line) + len(indent) <= 88:
-            return line
-    inner = indent + "  "
-    members = [
-        f"{inner}{json.dumps(name)}: {layout(item, depth - 1, inner)}"
-        for name, item in value.items()
-    ]
-    return "{\n" + ",\n".join(members) + f"\n{indent}}}"
-
-
 def _wrong_kind(status: os.stat_result) -> str:
     """What shows that a file is not one that this store wrote; "" when nothing does."""
     if not stat.S_ISREG(status.st_mode):
@@ -416,17 +396,6 @@ def _wrong_shape(shelf: str, file: str, document: Document) -> str:
         return "does not say when it was made"
     session = document.get("session")
     return "" if session is None or isinstance(session, dict) else "has a session of a wrong shape"
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if number - number != 0:
-        _refuse(digits)
-    return number
 
 
 def _read_all(descriptor: int) -> bytes:

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lib import journal, masking, policy, replay
+from lib import journal, masking, policy, replay, shell
 from lib import session as folding
 from lib.context import Context
 from lib.quoting import ascii_quoted, printable, quoted
@@ -92,7 +92,7 @@ def document(data: bytes) -> None:
 def command(data: bytes) -> None:
     """A shell command: words, and a phase of the table or none."""
     text = data.decode("utf-8", "replace")[:1000]
-    assert all(policy.segments(text))
+    assert all(shell.segments(text))
     assert policy.Rules().phase_of_command(text) in {*policy.PHASES, None}
 
 
