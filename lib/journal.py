@@ -43,6 +43,9 @@ APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK 
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
+TEMPORARY = ".tmp-"
+"""How a file is called, before random digits, until it is whole."""
+
 GITIGNORE = b"*\n"
 README = (
     b"Written by workflow-state's hooks: the phase, files and checkpoints of Claude Code sessions\n"
@@ -291,17 +294,34 @@ def open_state(directory: str, create: bool = False) -> int:
     return os.open(directory, DIRECTORY)
 
 
-def furnish(state: int) -> None:
-    """Put `.gitignore` and `README` into a state directory that lacks them."""
-    for name, text in ((".gitignore", GITIGNORE), ("README", README)):
+def _write_new(name: str, data: bytes, folder: "int | None" = None) -> None:
+    """Make a private file, whole and durable, or none. Raises OSError."""
+    descriptor = os.open(name, CREATE, 0o600, dir_fd=folder)
+    try:
         try:
-            descriptor = os.open(name, CREATE, 0o600, dir_fd=state)
-        except FileExistsError:
-            continue
-        try:
-            os.write(descriptor, text)
+            if os.write(descriptor, data) != len(data):
+                raise OSError(f"{name} could not be written whole: disk full?")
+            os.fsync(descriptor)
         finally:
             os.close(descriptor)
+    except BaseException:
+        os.unlink(name, dir_fd=folder)
+        raise
+
+
+def furnish(state: int) -> None:
+    """Put `.gitignore` and `README` into a state directory that lacks them.
+
+    Each appears whole: nobody would ever fill an empty `.gitignore` that a killed writer left,
+    and git would see the state.
+    """
+    for name, text in ((".gitignore", GITIGNORE), ("README", README)):
+        try:
+            os.stat(name, dir_fd=state, follow_symlinks=False)
+        except FileNotFoundError:
+            temporary = TEMPORARY + os.urandom(8).hex()
+            _write_new(temporary, text, state)
+            os.rename(temporary, name, src_dir_fd=state, dst_dir_fd=state)
 
 
 def open_sessions(directory: str) -> int:
@@ -360,17 +380,11 @@ def _make_key(path: str) -> None:
     """Make the key appear whole: of two hooks that make it at once, both read the first one's."""
     make_directories(path[: path.rfind("/")], 0o700)
     temporary = f"{path}.{os.urandom(8).hex()}"
-    descriptor = os.open(temporary, CREATE, 0o600)
+    _write_new(temporary, os.urandom(32))
     try:
-        try:
-            os.write(descriptor, os.urandom(32))
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            pass
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
     finally:
         os.unlink(temporary)
 

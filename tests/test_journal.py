@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -734,6 +735,22 @@ def test_a_sealed_record_is_one_ascii_line_that_json_reads_back(facts):
     assert record == facts
 
 
+@pytest.mark.parametrize("write", [0, 1], ids=[".gitignore", "README"])
+def test_what_furnishes_the_directory_is_whole_though_its_writer_was_killed(tmp_path, write):
+    (tmp_path / "project").mkdir()
+    directory = tmp_path / "project" / ".claude" / "state"
+    child = os.fork()
+    if child == 0:
+        real, calls = os.write, itertools.count()
+        os.write = lambda *a: os._exit(9) if next(calls) == write else real(*a)
+        os.close(journal.open_sessions(str(directory)))
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    os.close(journal.open_sessions(str(directory)))
+    assert (directory / ".gitignore").read_bytes() == journal.GITIGNORE
+    assert (directory / "README").read_bytes() == journal.README
+
+
 # --- the key and the check ---------------------------------------------------------------------
 
 
@@ -784,6 +801,15 @@ def test_the_key_is_made_at_first_use_for_its_user_alone(hooks):
     before = key_file(hooks).read_bytes()
     hooks.prompt("s1")
     assert key_file(hooks).read_bytes() == before
+
+
+def test_a_key_that_could_not_be_written_whole_is_made_at_the_next_use(monkeypatch):
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:16]))
+    assert journal.read_key() == b""
+    monkeypatch.setattr(os, "write", real)
+    assert len(journal.read_key()) == 32
+    assert os.listdir(os.path.dirname(journal.key_path())) == ["key"]
 
 
 def test_the_key_lies_in_the_state_home_that_the_user_chose(hooks, tmp_path):

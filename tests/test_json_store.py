@@ -442,6 +442,7 @@ class TestKilledWriters:
 
 class TestDurability:
     def test_a_document_is_synced_before_it_takes_its_place(self, store, monkeypatch):
+        store.write(KEYS, "key", document(0))  # furnishes the directory, which syncs too
         calls = []
         for name in ("fsync", "replace"):
             real = getattr(os, name)
