@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 
-from . import workspace
+from . import journal, litter, workspace
 from .sessions import checkpoint_name
 from .state import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DAYS = 30
 NEWEST = 50
@@ -30,4 +35,20 @@ def tidy(state: State, now: float | None = None) -> list[str]:
             workspace.remove_journal(state.directory, session)
             removed.append(session)
     state.store.sweep()
+    _sweep(
+        journal.TEMPORARY, lambda: journal.descend(journal.open_state(state.directory), "sessions")
+    )
+    _sweep("key.", lambda: os.open(os.path.dirname(journal.key_path()), journal.DIRECTORY))
     return removed
+
+
+def _sweep(beginning: str, opened: Callable[[], int]) -> None:
+    """Sweep a folder that is no shelf of the store, where there is one."""
+    try:
+        folder = opened()
+    except FileNotFoundError:
+        return
+    try:
+        litter.sweep(folder, beginning)
+    finally:
+        os.close(folder)

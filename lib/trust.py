@@ -69,7 +69,7 @@ def _adopt_journal(state: State, session: str, dry_run: bool) -> int:
 
 
 def _replace(directory: int, name: str, data: bytes) -> None:
-    temporary = f".tmp-{os.urandom(8).hex()}"
+    temporary = journal.TEMPORARY + os.urandom(8).hex()
     descriptor = os.open(temporary, journal.CREATE, 0o600, dir_fd=directory)
     try:
         with open(descriptor, "wb") as file:

@@ -142,12 +142,30 @@ def test_a_first_start_has_nothing_to_tidy(project):
     assert kept(project) == ["new"]
 
 
-def test_litter_of_killed_writers_goes_when_it_is_old(project):
+@pytest.mark.parametrize(
+    "place",
+    [
+        "project/.claude/state",
+        "project/.claude/state/checkpoints",
+        "project/.claude/state/sessions",
+    ],
+)
+def test_litter_of_killed_writers_goes_when_it_is_old(project, tmp_path, place):
     seed(project, "a", 0)
+    assert left_of_litter(project, tmp_path / place, ".tmp-") == [".tmp-young"]
+
+
+def test_what_a_killed_maker_of_the_key_left_goes_when_it_is_old(project, tmp_path):
+    seed(project, "a", 0)
+    place = tmp_path / "home" / ".local" / "state" / "workflow-state"
+    assert left_of_litter(project, place, "key.") == ["key.young"]
+    assert (place / "key").stat().st_size == 32
+
+
+def left_of_litter(project, place, beginning: str) -> list[str]:
+    """What is left at a place of an old and a young temporary file after a start."""
     for name, hours in (("old", 2), ("young", 0)):
-        litter = project.directory / "checkpoints" / f".tmp-{name}"
-        litter.touch()
-        os.utime(litter, (time.time() - hours * 3600,) * 2)
+        (place / (beginning + name)).touch()
+        os.utime(place / (beginning + name), (time.time() - hours * 3600,) * 2)
     project.start("new")
-    left = [path.name for path in (project.directory / "checkpoints").glob(".tmp-*")]
-    assert left == [".tmp-young"]
+    return [path.name for path in place.glob(beginning + "*")]

@@ -21,7 +21,7 @@ import os
 import stat
 import time
 
-from .. import journal
+from .. import journal, litter
 from ..aside import set_aside
 from ..sealing import is_refused, opened, sealed, text_of
 from . import CHECKPOINTS, KEYS, Busy, Damaged, NewerVersion, StoreError
@@ -39,16 +39,12 @@ except ImportError:  # no locks on this platform: one writer at a time is the us
 
 INTENT = ".restore.json"
 LOCK = ".lock"
-TEMPORARY = ".tmp-"
 LOCK_SECONDS = 2.0
 SIZE_LIMIT = 64 << 20
 """Bytes of one document; a larger one is not what this store writes."""
 
 DEEPEST = 50_000
 """Brackets in a document that no JSON reader of Python's takes, from however shallow a caller."""
-
-RETIRED = 3600
-"""Seconds after which a temporary file's writer is taken for dead."""
 
 
 class _Folder:
@@ -258,7 +254,7 @@ class JsonFiles:
                 f"{self._path(shelf, file)} would have {len(text) >> 20} MB; a document holds at "
                 f"most {SIZE_LIMIT >> 20}; nothing was changed"
             )
-        temporary = TEMPORARY + os.urandom(8).hex()
+        temporary = journal.TEMPORARY + os.urandom(8).hex()
         with _Folder(self, shelf, create=True) as folder:
             try:
                 descriptor = os.open(temporary, journal.CREATE, 0o600, dir_fd=folder)
@@ -269,7 +265,7 @@ class JsonFiles:
                     os.close(descriptor)  # not silently: some file systems report a full disk here
                 os.replace(temporary, file, src_dir_fd=folder, dst_dir_fd=folder)
             except BaseException:
-                _remove(temporary, folder)
+                litter.remove(temporary, folder)
                 raise
             try:
                 _sync(folder)
@@ -294,9 +290,8 @@ class JsonFiles:
         """Remove the temporary files of writers that were killed."""
         for shelf in (KEYS, CHECKPOINTS):
             with _Folder(self, shelf) as folder:
-                for entry in [] if folder is None else os.listdir(folder):
-                    if entry.startswith(TEMPORARY) and _is_retired(entry, folder):
-                        _remove(entry, folder)
+                if folder is not None:
+                    litter.sweep(folder)
 
     # --- the lock ---
 
@@ -365,7 +360,9 @@ class JsonFiles:
     def failed(self, error: OSError, shelf: str) -> StoreError:
         """The error of a call in a shelf's folder, in this family's words."""
         name = error.filename if isinstance(error.filename, str) else ""
-        where = self._path(shelf, "" if name.startswith(TEMPORARY) else os.path.basename(name))
+        where = self._path(
+            shelf, "" if name.startswith(journal.TEMPORARY) else os.path.basename(name)
+        )
         return StoreError(f"{where}: {error.strerror or error}")
 
 
@@ -418,22 +415,6 @@ def _close(descriptor: int) -> None:
         os.close(descriptor)
     except OSError:
         pass
-
-
-def _remove(file: str, folder: int | None) -> None:
-    """Remove a temporary file, if it is there and can be removed; a later sweep tries again."""
-    try:
-        os.unlink(file, dir_fd=folder)
-    except OSError:
-        pass
-
-
-def _is_retired(file: str, folder: int | None) -> bool:
-    try:
-        status = os.stat(file, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return False  # another sweep was there first
-    return time.time() - status.st_mtime > RETIRED
 
 
 def _sync(folder: int | None) -> None:
