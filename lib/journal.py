@@ -19,6 +19,7 @@ import sys
 from _blake2 import blake2b
 from _json import encode_basestring_ascii, make_scanner
 from _signal import ITIMER_REAL, SIGALRM, setitimer, signal  # type: ignore[import-not-found]
+from errno import EINTR, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC
 from time import gmtime, time
 
 TYPE_CHECKING = False
@@ -300,7 +301,7 @@ def _write_new(name: str, data: bytes, folder: "int | None" = None) -> None:
     try:
         try:
             if os.write(descriptor, data) != len(data):
-                raise OSError(f"{name} could not be written whole: disk full?")
+                raise OSError(ENOSPC, "only a part could be written", name)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -348,10 +349,16 @@ def key_path() -> str:
     return base and base + "/workflow-state/key"
 
 
+_PASSING = (EINTR, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC)
+"""What may be otherwise at the next call: it does not say that no key can be had."""
+
+
 def read_key() -> bytes:
     """The user's key, made at first use: 32 bytes, or b"" where none can be had.
 
-    WORKFLOW_STATE_KEY stands in for the file. A key that others could read is not used.
+    WORKFLOW_STATE_KEY stands in for the file. A key that others could read is not used. Raises
+    Unusable where there may well be one: with no key all that is the user's would seem foreign,
+    and a checkpoint made of that would be empty.
     """
     given = environment("WORKFLOW_STATE_KEY")
     if given:
@@ -370,7 +377,9 @@ def read_key() -> bytes:
             key = os.read(descriptor, 33)
         finally:
             os.close(descriptor)
-    except OSError:
+    except OSError as error:
+        if error.errno in _PASSING:
+            raise Unusable(f"{path}: {error.strerror}; what is whose cannot be told now") from None
         return b""
     private = status.st_mode & 0o170077 == 0o100000 and status.st_uid == os.geteuid()
     return key if private and len(key) == 32 else b""

@@ -11,6 +11,7 @@ import os
 
 from . import journal
 from .jsontext import loads
+from .stores import StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +31,14 @@ NEWER = "newer"
 def trusts_all() -> bool:
     """Whether the user said that records written by others count as well."""
     return journal.environment("WORKFLOW_STATE_TRUST") == "all"
+
+
+def users_key() -> bytes:
+    """The user's key, b"" where none can be had. Raises StoreError when it cannot be read now."""
+    try:
+        return journal.read_key()
+    except journal.Unusable as error:
+        raise StoreError(str(error)) from None
 
 
 def verdict(scope: str, body: bytes, given: str, key: bytes) -> str:
@@ -75,7 +84,7 @@ class Replay:
         self.problems: dict[str, int] = {}
         self._descriptor = descriptor
         self._session = session
-        self._key = journal.read_key()
+        self._key = users_key()
 
     def __iter__(self) -> Iterator[Record]:
         os.lseek(self._descriptor, self.offset, os.SEEK_SET)
@@ -99,7 +108,7 @@ class Replay:
 
 def reseal(data: bytes, session: str) -> tuple[bytes, int]:
     """A journal's bytes with its foreign records sealed under the user's key, and their number."""
-    key = journal.read_key()
+    key = users_key()
     lines = data.split(b"\n")
     count = 0
     for index, line in enumerate(lines):

@@ -70,7 +70,7 @@ def sealed(name: str, document: Document) -> Sealed:
     """
     whole = {member: value for member, value in document.items() if member != "check"}
     body = layout(whole)[:-2]
-    check = journal.check(_own_name(body) or name, body.encode(), journal.read_key())
+    check = journal.check(_own_name(body) or name, body.encode(), replay.users_key())
     return Sealed({**whole, "check": check}, f'{body}{_CHECK}{check}"\n}}\n', replay.OURS)
 
 
@@ -78,7 +78,7 @@ def opened(name: str, text: str) -> Sealed:
     """The document of a text, and what it is worth. Raises ValueError and RecursionError."""
     body, _, rest = text.rpartition(_CHECK)
     given = rest[:-4] if rest[-4:] == '"\n}\n' else ""
-    key = journal.read_key()
+    key = replay.users_key()
     scope = _own_name(body) or name
     if key and given and given[9:] == journal.proof(scope, body.encode(), key):
         return Sealed(_quickly(text), text, replay.OURS)
@@ -129,4 +129,4 @@ def is_refused(name: str, document: Document) -> bool:
 
     Without a key nothing can be told apart, and nothing is ours to be told to Claude either.
     """
-    return bool(journal.read_key()) and verdict_on(name, document) != replay.OURS
+    return bool(replay.users_key()) and verdict_on(name, document) != replay.OURS

@@ -23,7 +23,7 @@ def adopt(state: State, dry_run: bool = False) -> dict[str, int]:
 
     Counts "records", "checkpoints" and "keys". Raises StoreError, also where the user has no key.
     """
-    if not journal.read_key():
+    if not replay.users_key():
         where = journal.key_path() or "the home directory"
         raise StoreError(f"there is no key of yours to seal with: {where} cannot be used")
     counts = {"records": 0, "checkpoints": 0, "keys": 0}

@@ -13,7 +13,7 @@ import stat
 import time
 from _blake2 import blake2b
 
-from . import journal
+from . import journal, replay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def _looks_the_same(path: str, before: str) -> bool:
 
 def fingerprints(project: str, files: Table) -> dict[str, str]:
     """New fingerprints of those files that do not look like theirs, or have none."""
-    key = journal.read_key()
+    key = replay.users_key()
     found = {}
     for path in files.newest(MOST):
         where = os.path.join(project, path)
@@ -218,7 +218,7 @@ def fingerprints(project: str, files: Table) -> dict[str, str]:
 
 def drift(project: str, files: Table) -> dict[str, str]:
     """Files that are no more as they were at the checkpoint: path -> "changed" or GONE."""
-    key = journal.read_key()
+    key = replay.users_key()
     drifted = {}
     for path in files.newest(MOST):
         before = files[path].get("fingerprint")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import math
@@ -16,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib import journal
+from lib.state import State, StateError
 from tests.conftest import PAYLOADS, ROOT, SCRIPTS, payloads
 
 P = "/home/dev/project"
@@ -806,10 +808,35 @@ def test_the_key_is_made_at_first_use_for_its_user_alone(hooks):
 def test_a_key_that_could_not_be_written_whole_is_made_at_the_next_use(monkeypatch):
     real = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:16]))
-    assert journal.read_key() == b""
+    with pytest.raises(journal.Unusable, match="key"):
+        journal.read_key()
     monkeypatch.setattr(os, "write", real)
     assert len(journal.read_key()) == 32
     assert os.listdir(os.path.dirname(journal.key_path())) == ["key"]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.EINTR])
+def test_a_key_that_cannot_be_read_now_is_not_taken_for_none(number, tmp_path, monkeypatch):
+    """Or what the user recorded would be foreign, and a checkpoint made of it empty."""
+    (tmp_path / "project").mkdir()
+    state = State(str(tmp_path / "project" / ".claude" / "state"), "s1")
+    journal.write(state.directory, "s1", {"event": "Phase", "phase": "build", "pinned": True})
+    state.checkpoint_session("Stop")
+    real, key = os.open, journal.key_path()
+
+    def failing(path, *given, **named):
+        if path == key:
+            raise OSError(number, os.strerror(number), path)
+        return real(path, *given, **named)
+
+    monkeypatch.setattr(os, "open", failing)
+    with pytest.raises(journal.Unusable, match=os.strerror(number)):
+        journal.write(state.directory, "s1", {"event": "Unlink"})
+    with pytest.raises(StateError, match=os.strerror(number)):
+        state.checkpoint_session("Stop")
+    monkeypatch.setattr(os, "open", real)
+    assert State(state.directory, "").load_state("current_phase") == "build"
+    assert state.session_state()["current_phase"] == "build"
 
 
 def test_the_key_lies_in_the_state_home_that_the_user_chose(hooks, tmp_path):
