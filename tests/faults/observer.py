@@ -11,6 +11,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 
 from lib import replay, workspace
+from lib.sealing import verdict_on
 from lib.state import State, StateError
 
 
@@ -37,18 +38,20 @@ def look(root, session):
             return None
 
     for key in attempt("keys", State(directory, "").keys) or ():
-        seen["keys"][key] = attempt(key, lambda: State(directory, "").load_state(key))
+        document = attempt(key, lambda: state.store.read("keys", key))
+        if document is not None:
+            whose = verdict_on(key, document)
+            seen["keys"][key] = {"value": document["value"], "whose": whose}
     names = attempt("checkpoints", lambda: state.store.names("checkpoints")) or ()
     for name, shown in numbered(names).items():
         document = attempt(name, lambda: state.read_checkpoint(name))
         if document is not None:
             about = document.get("session") or {}
-            ours = document.get("check", "").count(".") == 1
             seen["checkpoints"][shown] = {
                 "keys": {key: kept["value"] for key, kept in document["keys"].items()},
                 "phase": about.get("current_phase"),
                 "files": sorted(about.get("files_processed", ())),
-                "keyed": ours,
+                "whose": verdict_on(name, document),
             }
     for _, stem in attempt("sessions", lambda: workspace.journals(directory)) or ():
         records = attempt(stem, lambda: read(directory, stem))

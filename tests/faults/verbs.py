@@ -5,7 +5,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 
-from lib import retention, state
+from lib import retention, state, trust
 
 KEEP = {"step": 1, "text": "x" * 300}
 
@@ -27,6 +27,8 @@ VERBS = {
     "undo": lambda: state.State().undo(),
     "delete": lambda key: state.State().delete_state(key),
     "phase": lambda phase: state.State().set_phase(phase),
+    "publish": lambda: state.State().checkpoint_session("Stop"),
+    "trust": lambda: trust.adopt(state.State()),
     "prune": lambda: retention.tidy(state.State()),
 }
 
