@@ -159,6 +159,11 @@ WORKLOADS = {
         hook("PostToolUse", environment={"WORKFLOW_STATE_FSYNC": "always"}, tool_use_id="t2"),
         write_of("b.py", "t3"),
     ),
+    "post_tool, each record synced, the first call ever": Workload(
+        (),
+        hook("PostToolUse", environment={"WORKFLOW_STATE_FSYNC": "always"}, tool_use_id="t1"),
+        write_of("a.py", "t2"),
+    ),
     "user_prompt": Workload(WORKED, prompt("now b"), prompt("now c")),
     "session_start with a predecessor": Workload((*IN_SESSION,), start("s2"), start("s2")),
     "stop, the first": Workload(WORKED, STOP, STOP),
