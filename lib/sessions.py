@@ -96,9 +96,13 @@ class Sessions:
         return state
 
     def _finish(self, note: Document) -> None:
-        """The session's part of a restore; twice does no harm, the fold takes each set once."""
+        """The session's part of a restore; twice does no harm, the fold takes each set once.
+
+        It is durable when this returns: the intent goes next, and would not be there to repeat it.
+        """
         if note.get("session"):
             self.write(note["session"], *note["records"])
+            self.sync(note["session"])
 
     def _saved(self, session: str) -> tuple[Document | None, Document]:
         """A session's state and mark, as its checkpoint has them; None when it is of no use.
