@@ -241,8 +241,28 @@ def find_state(project: str) -> str:
     return project + "/.claude/state"
 
 
+def sync_names(directory: int) -> None:
+    """Make the names in an open directory durable, where the file system can. Raises OSError."""
+    try:
+        os.fsync(directory)
+    except OSError as error:
+        from errno import EINVAL, ENOTSUP, EROFS  # only here: a hook's start is waited for
+
+        if error.errno not in (EINVAL, ENOTSUP, EROFS):
+            raise
+
+
+def _sync_parent(path: str) -> None:
+    """Make the name of what is at `path` durable: without it all below would be lost with power."""
+    parent = os.open(path.rstrip("/").rpartition("/")[0] or "/", DIRECTORY)
+    try:
+        sync_names(parent)
+    finally:
+        os.close(parent)
+
+
 def make_directories(path: str, mode: int) -> None:
-    """Make `path` and its missing parents with `mode`."""
+    """Make `path` and its missing parents with `mode`, durably."""
     try:
         os.mkdir(path, mode)
     except FileExistsError:
@@ -253,12 +273,14 @@ def make_directories(path: str, mode: int) -> None:
             os.mkdir(path, mode)
         except FileExistsError:
             return
+    _sync_parent(path)
 
 
 def descend(parent: int, name: str, mode: int = 0) -> int:
     """Open the directory `name` in `parent`, never through a symlink; closes `parent`.
 
-    With a `mode` it is made when missing. Raises OSError.
+    With a `mode` it is made when missing, durably: its files' fsync does not cover its own name.
+    Raises OSError.
     """
     try:
         try:
@@ -270,6 +292,7 @@ def descend(parent: int, name: str, mode: int = 0) -> int:
             os.mkdir(name, mode, dir_fd=parent)
         except FileExistsError:
             pass
+        sync_names(parent)
         return os.open(name, DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
     finally:
         os.close(parent)
@@ -396,6 +419,7 @@ def _make_key(path: str) -> None:
         pass
     finally:
         os.unlink(temporary)
+    _sync_parent(path)  # lost with power, it would make all that was sealed with it a stranger's
 
 
 def check(scope: str, body: bytes, key: bytes) -> str:
