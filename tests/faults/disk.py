@@ -33,7 +33,9 @@ COMBINED = 2048
 Beyond it each file varies by itself, while the others are as old as they may be, or new.
 """
 
-BLOCK = 512
+PIECES = 32
+"""In so many places what was appended is cut, besides after its first and before its last byte."""
+
 CREATE, TRUNCATE, APPEND = 0o100, 0o1000, 0o2000
 HARMLESS = ("flock", "close", "exit_group")
 
@@ -57,8 +59,9 @@ class File:
         found = [self.durable]
         for old, new in zip([self.durable, *self.since], self.since):
             if new.startswith(old):
-                ends = {len(old) + 1, (len(old) + len(new)) // 2, len(new) - 1}
-                ends.update(range(len(old) // BLOCK * BLOCK + BLOCK, len(new), BLOCK))
+                more = len(new) - len(old)
+                ends = {len(old) + more * piece // PIECES for piece in range(1, PIECES)}
+                ends |= {len(old) + 1, len(new) - 1}
                 found += [new[:end] for end in sorted(ends) if len(old) < end < len(new)]
             found.append(new)
         size = len(self.content)

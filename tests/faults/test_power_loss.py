@@ -9,18 +9,34 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from . import strace
 from .disk import Disk, Tree, digest, materialise
-from .workloads import WORKLOADS, Bench, Prepared, Step, Trouble, afterwards, judge, make_world
+from .workloads import (
+    IN_SESSION,
+    STOP,
+    WORKLOADS,
+    Bench,
+    Prepared,
+    Step,
+    Trouble,
+    Workload,
+    afterwards,
+    forgive_torn_tails,
+    judge,
+    make_world,
+    verb,
+)
 
 LOSS = "power loss, legal outcomes"
 WORKERS = 2
 
-RESUMED = 25
+RESUMED = 30
 """From one outcome in so many the work goes on: that costs two processes, looking none."""
 
 DURABLE = {
@@ -42,16 +58,18 @@ DURABLE = {
 ALONE = [name for name, workload in WORKLOADS.items() if not workload.git]
 """git writes in a process of its own, which is not recorded."""
 
-FROM_NOTHING = [
-    "stop, the first",
-    "save over an old value",
-    "checkpoint over an existing name",
-    "restore",
-]
-"""Workloads that are run with all that made their world, on a disk that held nothing of it."""
+LIFE = (
+    *IN_SESSION,
+    verb("checkpoint", "good", session="s1"),
+    verb("restore", "good", session="s1"),
+    verb("undo", session="s1"),
+    verb("delete", "extra"),
+    STOP,
+)
+"""A session from the first hook on, on a disk that holds nothing; each acknowledged step is kept."""
 
 
-def recorded(step: Step, root) -> list[strace.Call]:
+def recorded(step: Step, root: Path) -> list[strace.Call]:
     output = root.with_suffix(".strace")
     done, text = strace.record(step.command(), output, **step.options(root))
     output.unlink()
@@ -77,40 +95,47 @@ def cuts(disk: Disk, calls: list[strace.Call]) -> Iterator[tuple[Tree, bool]]:
     yield from fresh(True)
 
 
-def troubles_of(bench: Bench, prepared: Prepared, tree: Tree, promised: bool, resumed: bool):
+def troubles_of(bench: Bench, prepared: Prepared, tree: Tree, promised: bool) -> list[Trouble]:
+    with world(bench, prepared, tree) as root:
+        seen = bench.look(root, prepared.workload.session)
+    if not promised:
+        forgive_torn_tails(seen)
+    return judge(prepared, seen, promised)
+
+
+@contextmanager
+def world(bench: Bench, prepared: Prepared, tree: Tree) -> Iterator[Path]:
     root = bench.place()
     try:
         materialise(tree, root, prepared.root)
-        seen = bench.look(root, prepared.workload.session)
-        if not promised:
-            forgive_torn_tails(seen)
-        troubles = judge(prepared, seen, promised)
-        if resumed:
-            shutil.rmtree(root)
-            materialise(tree, root, prepared.root)
-            troubles += afterwards(bench, prepared, root)
-        return troubles
+        yield root
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def forgive_torn_tails(seen: dict) -> None:
-    """What was appended and never synced may be cut or zeros: one line that nobody can read."""
-    for session in seen["sessions"].values():
-        if session["problems"].get("damaged") == 1:
-            del session["problems"]["damaged"]
+def resumed(bench: Bench, prepared: Prepared, tree: Tree) -> list[Trouble]:
+    """What is wrong with the next run in a world after a cut."""
+    with world(bench, prepared, tree) as root:
+        return afterwards(bench, prepared, root)
 
 
-def try_all(bench, prepared, name, disk, calls) -> tuple[int, list[Trouble]]:
-    """How many worlds were looked at, and what was wrong with them."""
+def try_all(
+    bench: Bench, prepared: Prepared, worlds: Iterator[tuple[Tree, bool]], promised: bool, every=0
+) -> tuple[int, list[Trouble]]:
+    """How many worlds were looked at, and what was wrong with them.
+
+    `promised`: what was acknowledged must be there. `every`: from one outcome in so many the work goes on.
+    """
 
     def tried(case: tuple[int, tuple[Tree, bool]]) -> list[Trouble]:
         number, (tree, acknowledged) = case
-        promised = acknowledged and name in DURABLE
-        return troubles_of(bench, prepared, tree, promised, number % RESUMED == 0)
+        troubles = troubles_of(bench, prepared, tree, promised and acknowledged)
+        if every and number % every == 0:
+            troubles += resumed(bench, prepared, tree)
+        return troubles
 
     with ThreadPoolExecutor(WORKERS) as pool:
-        found = list(pool.map(tried, enumerate(cuts(disk, calls))))
+        found = list(pool.map(tried, enumerate(worlds)))
     return len(found), [trouble for each in found for trouble in each]
 
 
@@ -124,15 +149,41 @@ def test_a_power_cut_loses_nothing_that_was_promised(name, bench, tally, strace)
     with bench.copy(prepared) as root:
         disk = Disk(root)
         calls = recorded(prepared.workload.strikes, root)
-    count, troubles = try_all(bench, prepared, name, disk, calls)
+    promised = name in DURABLE
+    count, troubles = try_all(bench, prepared, cuts(disk, calls), promised, RESUMED)
     tally.add(LOSS, name, count, [each.kind for each in troubles])
     assert count > 1
     assert not troubles, told(troubles)
 
 
-@pytest.mark.parametrize("name", FROM_NOTHING)
-def test_a_power_cut_soon_after_all_was_made_loses_nothing_either(name, bench, tally, strace):
-    prepared = bench.prepared(name)
+def synced(step: Step) -> Step:
+    return replace(step, environment=(*step.environment, ("WORKFLOW_STATE_FSYNC", "always")))
+
+
+def test_a_power_cut_anywhere_in_a_session_loses_nothing(bench, tally, strace):
+    root = bench.place()
+    make_world(root)
+    disk = Disk(root)
+    before = bench.look(root, "s1")
+    count, troubles = 0, []
+    for step in map(synced, LIFE):
+        calls = recorded(step, root)
+        after = bench.look(root, "s1")
+        whole = step.verb[:1] in {("restore",), ("undo",)}
+        workload = Workload((), step, step, whole=whole, session="s1")
+        prepared = Prepared(workload, root, before, after, after, b"")
+        tried, found = try_all(bench, prepared, cuts(disk, calls), promised=True)
+        count, troubles, before = count + tried, troubles + found, after
+        disk.new_process()
+    shutil.rmtree(root)
+    tally.add(LOSS, "a session, from nothing", count, [each.kind for each in troubles])
+    assert count > len(LIFE)
+    assert not troubles, told(troubles)
+
+
+def test_a_first_stop_makes_durable_what_tools_recorded_before(bench, tally, strace):
+    """Their records were promised to nobody, until Stop promised them."""
+    prepared = bench.prepared("stop, the first")
     root = bench.place()
     make_world(root)
     disk = Disk(root)
@@ -142,9 +193,8 @@ def test_a_power_cut_soon_after_all_was_made_loses_nothing_either(name, bench, t
         disk.new_process()
     calls = recorded(prepared.workload.strikes, root)
     shutil.rmtree(root)
-    # The records of tools were promised to nobody yet; keys and checkpoints were.
     fresh = replace(prepared, before={**prepared.before, "sessions": {}})
-    count, troubles = try_all(bench, fresh, name, disk, calls)
-    tally.add(LOSS, f"{name}, from nothing", count, [each.kind for each in troubles])
+    count, troubles = try_all(bench, fresh, cuts(disk, calls), promised=True)
+    tally.add(LOSS, "stop, the first, from nothing", count, [each.kind for each in troubles])
     assert count > 1
     assert not troubles, told(troubles)

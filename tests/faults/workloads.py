@@ -386,6 +386,13 @@ def added(before: dict, after: dict, stem: str) -> list[dict]:
     return [kept(record) for record in after["sessions"].get(stem, empty)["records"][len(old) :]]
 
 
+def forgive_torn_tails(seen: dict) -> None:
+    """A record that nobody acknowledged may be cut or zeros: one line that is passed over."""
+    for session in seen["sessions"].values():
+        if session["problems"].get("damaged") == 1:
+            del session["problems"]["damaged"]
+
+
 def judge_session(prepared: Prepared, seen: dict, stem: str, acknowledged: bool) -> list[Trouble]:
     empty: dict = {"records": [], "problems": {}}
     old, new = (each["sessions"].get(stem, empty) for each in (prepared.before, prepared.after))
