@@ -33,7 +33,7 @@ COMBINED = 2048
 Beyond it each file varies by itself, while the others are as old as they may be, or new.
 """
 
-PIECES = 32
+PIECES = 16
 """In so many places what was appended is cut, besides after its first and before its last byte."""
 
 CREATE, TRUNCATE, APPEND = 0o100, 0o1000, 0o2000
