@@ -100,7 +100,15 @@ def troubles_of(bench: Bench, prepared: Prepared, tree: Tree, promised: bool) ->
         seen = bench.look(root, prepared.workload.session)
     if not promised:
         forgive_torn_tails(seen)
-    return judge(prepared, seen, promised)
+    return judge(prepared, seen, promised) + judge_hidden(tree)
+
+
+def judge_hidden(tree: Tree) -> list[Trouble]:
+    """Where there are journals git must not see them: who finds their folder looks no further."""
+    state = "project/.claude/state"
+    if f"{state}/sessions" in tree and tree.get(f"{state}/.gitignore") != b"*\n":
+        return [Trouble("leaked", "journals, and no .gitignore beside them")]
+    return []
 
 
 @contextmanager
