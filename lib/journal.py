@@ -337,8 +337,10 @@ def furnish(state: int) -> None:
     """Put `.gitignore` and `README` into a state directory that lacks them.
 
     Each appears whole: nobody would ever fill an empty `.gitignore` that a killed writer left,
-    and git would see the state.
+    and git would see the state. They are durable before `sessions` is made: who finds that there
+    looks for them no more.
     """
+    made = False
     for name, text in ((".gitignore", GITIGNORE), ("README", README)):
         try:
             os.stat(name, dir_fd=state, follow_symlinks=False)
@@ -346,6 +348,9 @@ def furnish(state: int) -> None:
             temporary = TEMPORARY + os.urandom(8).hex()
             _write_new(temporary, text, state)
             os.rename(temporary, name, src_dir_fd=state, dst_dir_fd=state)
+            made = True
+    if made:
+        sync_names(state)
 
 
 def open_sessions(directory: str) -> int:
