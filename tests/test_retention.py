@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from lib import journal, retention, sessions
+from lib import journal, retention, sessions, workspace
 from lib.state import State
 
 DAY = 86400
@@ -169,3 +169,17 @@ def left_of_litter(project, place, beginning: str) -> list[str]:
         os.utime(place / (beginning + name), (time.time() - hours * 3600,) * 2)
     project.start("new")
     return [path.name for path in place.glob(beginning + "*")]
+
+
+def test_a_journal_that_goes_while_it_is_opened_is_read_all_the_same(project, monkeypatch):
+    seed(project, "going", 0)
+    directory, real = str(project.directory), os.fstat
+
+    def remove_first(descriptor: int) -> os.stat_result:
+        workspace.remove_journal(directory, "going")
+        return real(descriptor)
+
+    monkeypatch.setattr("os.fstat", remove_first)
+    state = State(directory, "")
+    assert state.sessions.glimpse("going")["last_request"] == "going"
+    assert (state.sessions.glimpse("going"), state.sessions.notices) == (None, [])
