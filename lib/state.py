@@ -188,6 +188,7 @@ class State:
     def _documents(self, unreadable: list[str] | None = None) -> dict[str, Document]:
         """All keys as they stand.
 
+        The lock must be held: keys are read one by one, and a restore changes all of them at once.
         Keys that are damaged, or of a later version, are told of in `unreadable`; without it they
         raise the first one's error, which tells of all of them.
         """
@@ -339,10 +340,11 @@ class State:
         """
         old = self.read_checkpoint(before)
         if after is None:
-            known = self._known()
-            session = self.session or self.sessions.last()
-            live = self.sessions.live(session) if session else None
-            new: Document = {"keys": self._with(self._documents(), known), "session": live}
+            with self.store.lock():  # else a restore could change the keys while they are read
+                known = self._known()
+                session = self.session or self.sessions.last()
+                live = self.sessions.live(session) if session else None
+                new: Document = {"keys": self._with(self._documents(), known), "session": live}
         else:
             new = self.read_checkpoint(after)
         sessions = bool(old.get("session") and new.get("session"))
