@@ -75,6 +75,7 @@ FILES = "files_processed"
 SAFETY = "before-restore-"
 UNDONE = "before-undo-"
 SAFETY_KEPT = 20
+STAMP = len("20261123_142100_123")
 
 
 class BadValue(StateError, ValueError):
@@ -237,7 +238,7 @@ class State:
         store = self.store
         with store.lock():
             if name is None:
-                name = self._unused("")
+                name = self._unused(_stamp())
             known = self._known()
             last = self.sessions.last() if known is None else ""
             live = self.sessions.live(last) if last else known
@@ -280,9 +281,9 @@ class State:
             document["session"] = session
         self.store.write(CHECKPOINTS, name, sealed(name, document))
 
-    def _unused(self, prefix: str) -> str:
+    def _unused(self, base: str) -> str:
         taken = set(self.store.names(CHECKPOINTS))
-        name = base = prefix + _stamp()
+        name = base
         count = 1
         while name in taken:
             count += 1
@@ -392,7 +393,7 @@ class State:
                     f"checkpoint {name} in {self.directory} was written by another user or changed "
                     "by hand; `workflow-state trust` adopts what others wrote"
                 )
-            safety = self.checkpoint(self._unused(SAFETY), trigger="restore")
+            safety = self.checkpoint(self._next(SAFETY, "restore"), trigger="restore")
             self._put_back(document)
             self._forget_old_safeties()
         return safety
@@ -408,7 +409,7 @@ class State:
             if not safeties:
                 raise UnknownCheckpoint(f"no restore to undo in {self.directory}")
             document = self._read_checkpoint(safeties[-1])
-            self.checkpoint(self._unused(UNDONE), trigger="undo")
+            self.checkpoint(self._next(UNDONE, "undo"), trigger="undo")
             self._put_back(document)
             self.store.delete(CHECKPOINTS, safeties[-1])
         return safeties[-1]
@@ -431,8 +432,15 @@ class State:
             note = {"session": self.session, "records": records}
         self.store.replace_keys(documents, note)
 
+    def _next(self, prefix: str, trigger: str) -> str:
+        """A name behind those of before, though the clock may have gone back since."""
+        last = self._safeties(prefix, trigger)[-1:]
+        return self._unused(
+            max([prefix + _stamp(), *(name[: len(prefix) + STAMP] for name in last)])
+        )
+
     def _safeties(self, prefix: str, trigger: str) -> list[str]:
-        """The checkpoints that restores and undos made by themselves, oldest first.
+        """The checkpoints that restores and undos made by themselves, in the order of their names.
 
         A user may choose a name like theirs: what made a checkpoint is in it.
         """
@@ -440,7 +448,7 @@ class State:
         for name in self.store.names(CHECKPOINTS):
             document = self.store.read(CHECKPOINTS, name) if name.startswith(prefix) else None
             if document is not None and document.get("trigger") == trigger:
-                found.append((document["created"], len(name), name))
+                found.append((name[: len(prefix) + STAMP], len(name), name))
         return [name for _, _, name in sorted(found)]
 
     def _forget_old_safeties(self) -> None:
