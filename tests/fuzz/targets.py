@@ -6,6 +6,7 @@ here needs either.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from lib import journal, masking, policy, replay, shell
 from lib import session as folding
 from lib.context import Context
 from lib.quoting import ascii_quoted, printable, quoted
+from lib.state import State, StateError
 from lib.stores import CHECKPOINTS, KEYS, StoreError
 from lib.stores.json_files import JsonFiles
 
@@ -27,7 +29,7 @@ MASKED_BYTES = 8192
 
 
 def event(data: bytes) -> None:
-    """Stdin -> records: refused in words, or records that are read back as they were."""
+    """Stdin -> records: refused in words, or read back as they were, folded, and told."""
     name = SCRIPTS[data[0] % len(SCRIPTS)] if data else "Stop"
     try:
         given = journal.Event(journal.parse(data[1:]), name)
@@ -35,6 +37,7 @@ def event(data: bytes) -> None:
         return
     assert "/" not in given.session
     assert 0 < len(given.session.encode()) <= 160
+    records = []
     for facts in journal.facts_of(given, "/project"):
         facts = {"v": journal.VERSION, "at": "2026-11-23T14:31:05.123Z", **facts}
         line = journal.seal(given.session, facts, KEY)
@@ -43,6 +46,11 @@ def event(data: bytes) -> None:
         worth, record = replay.read_line(line.strip(b"\n"), given.session, KEY)
         assert worth == replay.OURS
         assert {**record, "v": 1} == {**json.loads(json.dumps(facts)), "v": 1}
+        records.append(record)
+    live = folding.fold(folding.empty(given.session), records, policy.Rules())
+    json.dumps(live, allow_nan=False)
+    account = Context(live, None, [], {}, 1795444265.0, "workflow-state")
+    assert len(account.render(2000)) <= 2000
 
 
 def line(data: bytes) -> None:
@@ -56,7 +64,7 @@ def torn(data: bytes) -> None:
     """Garbage around a record costs the record nothing."""
     os.environ["WORKFLOW_STATE_KEY"] = "fuzz"
     kept = journal.seal("session", {"v": 1, "at": "2026-11-23T14:31:05.123Z"}, journal.read_key())
-    with tempfile.TemporaryFile(dir=_memory()) as file:
+    with tempfile.TemporaryFile() as file:
         file.write(data + kept + data)
         file.flush()
         reading = replay.Replay(file.fileno(), "session")
@@ -68,7 +76,7 @@ def torn(data: bytes) -> None:
 
 def document(data: bytes) -> None:
     """A file in a key's place, or a checkpoint's, or an intent's: a document, or told."""
-    place = Path(tempfile.mkdtemp(dir=_memory()))
+    place = Path(tempfile.mkdtemp())
     try:
         (place / "checkpoints").mkdir()
         for file in ("key.json", "checkpoints/key.json", ".restore.json"):
@@ -147,13 +155,112 @@ def _records(texts: list[str], at: Iterator[str]) -> Iterator[dict]:
         yield {"event": "PostToolUse", "at": next(at), "tool": "Write", "path": text}
 
 
-def _memory() -> str | None:
-    """A directory in memory where there is one: the disk is not what is fuzzed."""
-    return "/dev/shm" if os.path.isdir("/dev/shm") else None
+@functools.lru_cache(maxsize=1)
+def _good_files() -> dict[str, bytes]:
+    """A small state directory as it should be: file -> bytes."""
+    with tempfile.TemporaryDirectory() as place:
+        for number, path in enumerate(("a.py", "b.py", "c.py")):
+            about = {"tool": "Write", "call": str(number), "path": path}
+            journal.write(place, "one", {"event": "PostToolUse", **about})
+        state = State(place, "one")
+        state.save_state("other", "untouched")
+        state.save_state("plan", {"step": 2})
+        state.checkpoint("first")
+        state.checkpoint("second")
+        state.checkpoint_session("Stop")
+        state.save_state("plan", {"step": 3})
+        return {
+            str(file.relative_to(place)): file.read_bytes() for file in Path(place).rglob("*.json*")
+        }
+
+
+DAMAGED = (
+    "sessions/one.jsonl",
+    "checkpoints/first.json",
+    "checkpoints/session-one.json",
+    "plan.json",
+)
+"""What `damaged` edits; the other files stay as they are."""
+
+
+def edited(good: bytes, script: bytes) -> bytes:
+    """`good` after edits, four bytes each: a bit flipped, a cut, a piece moved, doubled or lost."""
+    data = bytearray(good)
+    for start in range(0, len(script) - 3, 4):
+        kind, high, low, more = script[start : start + 4]
+        at = (high << 8 | low) % (len(data) + 1)
+        piece = good[at : at + more]
+        if kind % 5 == 0:
+            data[at : at + 1] = bytes(byte ^ 1 << more % 8 for byte in data[at : at + 1])
+        elif kind % 5 == 1:
+            del data[at:]
+        elif kind % 5 == 2:
+            data[at:at] = piece
+        elif kind % 5 == 3:
+            data[at : at + more] = piece[::-1]
+        else:
+            del data[at : at + more]
+    return bytes(data)
+
+
+def damaged(data: bytes) -> None:
+    """A good state directory, one file of it edited: what was not touched is served as it was.
+
+    No error but a StateError, and nothing that was edited passes for the user's own. A key is the
+    exception: a person may edit its file, and then it is what that says.
+    """
+    os.environ["WORKFLOW_STATE_KEY"] = "fuzz"
+    files = _good_files()
+    touched = DAMAGED[data[0] % len(DAMAGED)] if data else DAMAGED[0]
+    changed = edited(files[touched], data[1:])
+    with tempfile.TemporaryDirectory() as place:
+        for file, good in files.items():
+            (Path(place) / file).parent.mkdir(exist_ok=True)
+            (Path(place) / file).write_bytes(changed if file == touched else good)
+        state = State(place, "one")
+        try:
+            live = state.session_state()
+        except StateError:
+            assert touched == DAMAGED[0]  # not a record was left
+            live = {"files_processed": {}}
+        paths = [
+            path
+            for path, lone in _lines(files[DAMAGED[0]])
+            if touched != DAMAGED[0] or lone in changed
+        ]
+        assert set(paths) <= set(live["files_processed"]) <= {"a.py", "b.py", "c.py"}
+        assert state.load_state("other") == "untouched"
+        assert state.read_checkpoint("second")["keys"]["plan"]["value"] == {"step": 2}
+        if touched != "plan.json":
+            assert state.load_state("plan") == {"step": 3}
+            _restore(state)
+            assert state.load_state("plan") in ({"step": 2}, {"step": 3})
+            assert state.load_state("other") == "untouched"
+        else:
+            try:
+                state.load_state("plan")
+            except StateError as error:
+                assert "plan.json" in str(error)
+        state.save_state("other", "saved")
+        assert state.load_state("other") == "saved"
+
+
+def _lines(good: bytes) -> list[tuple[str, bytes]]:
+    """The records of a journal: the path in each, and its bytes with both its line feeds."""
+    lines = [line for line in good.split(b"\n") if line]
+    return [(json.loads(line)["path"], b"\n" + line + b"\n") for line in lines]
+
+
+def _restore(state: State) -> None:
+    try:
+        state.restore_checkpoint("first")
+    except StateError as error:
+        assert "first" in str(error)
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    each.__name__: each for each in (event, line, torn, document, command, secret, words, told)
+    each.__name__: each
+    for each in (event, line, torn, document, damaged, command, secret, words, told)
 }
 NAMES = sorted(TARGETS)
 
@@ -181,6 +288,9 @@ def seeds() -> Iterator[tuple[str, bytes]]:
             for target in ("command", "secret", "words"):
                 yield target, (shell or str(fields.get("prompt", ""))).encode()
             yield "told", b"\0".join(str(value).encode() for value in fields.values())
+    for number in range(len(DAMAGED)):
+        for edit in range(5):
+            yield "damaged", bytes([number, edit, 0, 60, 7])
     whole = {"v": 1, "value": 1, "timestamp": "x", "created": "x", "keys": {}, "note": {}}
     yield "document", json.dumps(whole).encode()
     for text in ("curl -H 'Authorization: Bearer abcdefgh'", "PASSWORD=hunter2 make", "a://u:p@h"):
