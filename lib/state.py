@@ -494,14 +494,15 @@ class State:
     def _write(self, *records: Document) -> None:
         if not self.session:
             raise UnknownSession(f"no session is known in {self.directory}: name one")
-        if not journal.read_key() and not replay.trusts_all():
+        if not replay.users_key() and not replay.trusts_all():
             # It would be written and never read back: nothing would tell it from another's.
             where = journal.key_path() or "no home directory"
             raise StateError(
                 f"there is no key to prove that this is yours ({where}); nothing was saved: set "
                 "HOME to a directory of yours, or WORKFLOW_STATE_KEY to a secret"
             )
-        self.sessions.write(self.session, *records)
+        with self.store.lock():  # a restore that was killed is finished first, or it would win later
+            self.sessions.write(self.session, *records)
 
 
 def _published(live: Document) -> Document:

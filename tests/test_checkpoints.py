@@ -821,3 +821,29 @@ def test_a_session_restore_killed_before_the_journal_is_finished_by_the_next(hoo
         if not died:
             break
     assert found[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("current_phase", "ship"), ("files_processed", ["saved.py"])]
+)
+def test_what_is_saved_after_a_restore_was_killed_outlives_its_completion(hooks, known, key, value):
+    """Whoever takes the lock next finishes the restore; that must not come after what was saved."""
+    known.checkpoint("c")
+    child = os.fork()
+    if not child:
+        real = os.replace
+
+        def replace(source: str, target: str, **folders: int) -> None:
+            real(source, target, **folders)
+            if target == json_files.INTENT:
+                os._exit(9)
+
+        os.replace = replace
+        State(hooks.directory, SESSION).restore_checkpoint("c")
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    fresh = State(hooks.directory, SESSION)
+    fresh.save_state(key, value)
+    assert fresh.load_state(key) == value
+    fresh.save_state("other", 1)
+    assert fresh.load_state(key) == value
