@@ -501,7 +501,8 @@ class State:
                 f"there is no key to prove that this is yours ({where}); nothing was saved: set "
                 "HOME to a directory of yours, or WORKFLOW_STATE_KEY to a secret"
             )
-        with self.store.lock():  # a restore that was killed is finished first, or it would win later
+        # Under the lock, which finishes a restore that was killed: later it would win over this.
+        with self.store.lock():
             self.sessions.write(self.session, *records)
 
 
