@@ -6,6 +6,8 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 VENV := .venv/$(VERSION)
 TEST := $(VENV)/test
 LINT := $(VENV)/lint
+FUZZ := $(VENV)/fuzz
+SECONDS ?= 3600
 
 .DEFAULT_GOAL := help
 .PHONY: help test faults fuzz lint types demo check clean
@@ -21,6 +23,10 @@ faults: $(TEST)/installed ## try every fault and print what was lost (Linux; nee
 	$(TEST)/bin/python -m pytest -m faults tests/faults $(ARGS)
 	$(TEST)/bin/python -m tests.faults.report
 
+fuzz: $(FUZZ)/installed ## search for inputs that break a promise (SECONDS=3600 in all; ARGS='event' some targets)
+	@mkdir -p .fuzz
+	$(FUZZ)/bin/python -m tests.fuzz.run .fuzz $(SECONDS) $(ARGS)
+
 lint: $(LINT)/installed ## check style and formatting
 	$(LINT)/bin/ruff check
 	$(LINT)/bin/ruff format --check
@@ -34,7 +40,7 @@ demo: ## run the demo (needs nothing installed)
 check: lint types test demo ## run all of the above
 
 clean: ## remove everything these targets create
-	rm -rf .venv .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf .venv .fuzz .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # --clear and --no-deps keep an environment equal to its pins, whatever was there before;

@@ -1,7 +1,7 @@
 """What is fuzzed: each target takes any bytes and fails only where the code breaks a promise.
 
 `run.py` drives them under atheris, `test_targets.py` with a few inputs in every test run. Nothing
-here needs either.
+here needs either. What a target writes goes where `tempfile` says.
 """
 
 from __future__ import annotations
@@ -263,12 +263,6 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     for each in (event, line, torn, document, damaged, command, secret, words, told)
 }
 NAMES = sorted(TARGETS)
-
-
-def one(data: bytes) -> None:
-    """The first byte chooses the target, the rest is its input."""
-    if data:
-        TARGETS[NAMES[data[0] % len(NAMES)]](data[1:])
 
 
 def seeds() -> Iterator[tuple[str, bytes]]:
