@@ -828,7 +828,9 @@ def test_a_session_restore_killed_before_the_journal_is_finished_by_the_next(hoo
 )
 def test_what_is_saved_after_a_restore_was_killed_outlives_its_completion(hooks, known, key, value):
     """Whoever takes the lock next finishes the restore; that must not come after what was saved."""
+    kept = known.load_state(key)
     known.checkpoint("c")
+    known.save_state(key, value)
     child = os.fork()
     if not child:
         real = os.replace
@@ -843,6 +845,7 @@ def test_what_is_saved_after_a_restore_was_killed_outlives_its_completion(hooks,
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     fresh = State(hooks.directory, SESSION)
+    assert fresh.load_state(key) == kept  # it is seen as done
     fresh.save_state(key, value)
     assert fresh.load_state(key) == value
     fresh.save_state("other", 1)
