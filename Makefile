@@ -8,12 +8,13 @@ TEST := $(VENV)/test
 LINT := $(VENV)/lint
 FUZZ := $(VENV)/fuzz
 SECONDS ?= 3600
+BENCH := $(VENV)/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help test faults fuzz lint types demo check clean
+.PHONY: help test faults fuzz bench bench-quick lint types demo check clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-8s%s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s%s\n", $$1, $$2}'
 
 test: $(TEST)/installed ## run every test (PYTHON=python3.9 picks the interpreter, ARGS='-k name' the tests)
 	$(TEST)/bin/python -m pytest $(ARGS)
@@ -26,6 +27,12 @@ faults: $(TEST)/installed ## try every fault and print what was lost (Linux; nee
 fuzz: $(FUZZ)/installed ## search for inputs that break a promise (SECONDS=3600 in all; ARGS='event' some targets)
 	@mkdir -p .fuzz
 	$(FUZZ)/bin/python -m tests.fuzz.run .fuzz $(SECONDS) $(ARGS)
+
+bench: $(BENCH)/installed ## measure what the hooks cost and write docs/performance.md (ten minutes)
+	$(BENCH)/bin/python -m benchmarks
+
+bench-quick: $(BENCH)/installed ## measure less of it, and write nothing (two minutes)
+	$(BENCH)/bin/python -m benchmarks --quick
 
 lint: $(LINT)/installed ## check style and formatting
 	$(LINT)/bin/ruff check

@@ -1,0 +1,1 @@
+"""What the hooks cost, measured: `make bench` runs `python -m benchmarks`."""
