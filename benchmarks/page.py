@@ -20,14 +20,14 @@ make bench          # all of it, in ten minutes; PYTHON=python3.9 picks the inte
 make bench-quick    # less of it, in two minutes; this page stays as it is
 ```
 
-A figure is what a hook takes over what `python3 -I -S -c pass` takes, the interpreter that starts and
-does nothing, or over what its row names. The two run in turn, each a process of its own with the
-same standard input; the median of the rounds' ratios is shown, with the quartiles. Projects and home
-are made for the run, and the environment from nothing.
+A figure is what a hook takes over what `python3 -I -S -c pass` takes, the interpreter that starts
+and does nothing, or over what its row names. The two run in turn, each a process of its own with
+the same standard input; the median of the rounds' ratios is shown, with the quartiles. Projects and
+home are made for the run, and the environment from nothing.
 
-`processor` is the processor's time, `elapsed` the time that passed. A tool's hook waits for nothing, so
-it is judged by the first, which other work on the machine hardly disturbs; a start and a stop
-wait for the disk, and are judged by the second. The figure that comes first is the one judged.
+`processor` is the processor's time, `elapsed` the time that passed. A tool's hook waits for
+nothing, so it is judged by the first, which other work on the machine hardly disturbs; a start and
+a stop wait for the disk and are judged by the second. What comes first is what is judged.
 """
 
 

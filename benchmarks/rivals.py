@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from .rows import SMALL, Setting
@@ -26,17 +27,17 @@ Curve = dict[int, Ratio]
 def curves(setting: Setting, tape: Tape) -> dict[str, Curve]:
     """Each design's curve: the number of records there, and the ratio to the bare interpreter."""
     return {
-        OURS: _curve(setting, setting.scale.records, lambda world, size: _ours(world, tape, size)),
-        USUAL: _curve(setting, setting.scale.rivals, _usual),
-        NAIVE: _curve(setting, setting.scale.rivals, _naive),
+        OURS: _curve(setting, OURS, setting.scale.records, partial(_ours, tape)),
+        USUAL: _curve(setting, USUAL, setting.scale.rivals, _usual),
+        NAIVE: _curve(setting, NAIVE, setting.scale.rivals, _naive),
     }
 
 
-def _curve(setting: Setting, most: int, prepare: Callable[[World, int], Path]) -> Curve:
+def _curve(setting: Setting, name: str, most: int, prepare: Callable[[World, int], Path]) -> Curve:
     found = {}
     for size in SIZES:
         if size <= most:
-            world = setting.world(f"rival-{prepare.__name__}-{id(prepare)}-{size}")
+            world = setting.world(f"{name} {size}")
             world.state.mkdir(parents=True, mode=0o700)
             script = prepare(world, size)
             hook = world.script(script, world.write_event("PostToolUse", SMALL))
@@ -44,7 +45,7 @@ def _curve(setting: Setting, most: int, prepare: Callable[[World, int], Path]) -
     return found
 
 
-def _ours(world: World, tape: Tape, size: int) -> Path:
+def _ours(tape: Tape, world: World, size: int) -> Path:
     tape.put(world, size)
     return HERE.parent / "hooks" / "post_tool.py"
 
@@ -58,7 +59,7 @@ def _entries(size: int) -> list[dict[str, str]]:
             "event": names[number % 2],
             "tool": "Write",
             "call": f"toolu_{number // 2:024d}",
-            "path": f"{file_name(number // 2)}",
+            "path": file_name(number // 2),
         }
         for number in range(size)
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -145,12 +146,15 @@ _WHO = "import sys; print(*sys.version_info[:2], sys.executable)"
 
 def _pythons() -> dict[tuple[int, ...], str]:
     """An interpreter of each version from 3.9 on: behind the names on PATH, or pyenv's."""
-    named = [Path("/usr/bin/python3"), *Path.home().glob(".pyenv/versions/*/bin/python3")]
+    on_path = [shutil.which(f"python3.{minor}") for minor in range(9, 20)]
+    named = [*filter(None, on_path), *Path.home().glob(".pyenv/versions/*/bin/python3")]
     found = {}
     for candidate in named:
         try:
-            command = [str(candidate), "-I", "-S", "-c", _WHO]
-            major, minor, python = subprocess.check_output(command, text=True).split()
+            command = [candidate, "-I", "-S", "-c", _WHO]
+            major, minor, python = subprocess.check_output(
+                command, text=True, stderr=subprocess.DEVNULL
+            ).split()
         except (OSError, subprocess.CalledProcessError):
             continue
         if (int(major), int(minor)) >= (3, 9):
@@ -290,7 +294,7 @@ def behind_shim(setting: Setting) -> Iterator[Row]:
 LIMITS = {0: 3, 1_000: 4, 10_000: 8, 100_000: 40}
 
 
-def stopped_worlds(setting: Setting, tape: Tape) -> dict[int, World]:
+def _stopped_worlds(setting: Setting, tape: Tape) -> dict[int, World]:
     """Sessions that processed so many files and stopped; the files are there. Raises Failed."""
     found = {}
     for files in setting.scale.files:
@@ -306,7 +310,9 @@ def stopped_worlds(setting: Setting, tape: Tape) -> dict[int, World]:
     return found
 
 
-def starts_and_stops(setting: Setting, stopped: dict[int, World]) -> Iterator[Row]:
+def starts_and_stops(setting: Setting, tape: Tape) -> Iterator[Row]:
+    """git is left out: the projects are no repositories, and nothing ran a shell."""
+    stopped = _stopped_worlds(setting, tape)
     for files, world in stopped.items():
         hook = _start(world)
         yield row(
@@ -323,9 +329,10 @@ def starts_and_stops(setting: Setting, stopped: dict[int, World]) -> Iterator[Ro
             LIMITS[files],
             waits=True,
         )
+    yield from _idle_stops(setting, stopped)
 
 
-def idle_stops(setting: Setting, stopped: dict[int, World]) -> Iterator[Row]:
+def _idle_stops(setting: Setting, stopped: dict[int, World]) -> Iterator[Row]:
     none, *more = stopped
     idle = {files: world.hook("stop.py", world.stop_event()) for files, world in stopped.items()}
     for files in more:
