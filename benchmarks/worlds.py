@@ -23,6 +23,13 @@ ROOT = Path(__file__).resolve().parent.parent
 SESSION = "3c1de1f0-5a0c-4c6e-9d0b-8e6a4f2b7a11"
 NEXT = "9b7f6c52-0f3e-4d0a-8c55-1d2e3f4a5b6c"
 
+_CHECKPOINT = """\
+import sys
+sys.path.insert(0, sys.argv[1])
+from lib.state import State
+State(sys.argv[2], sys.argv[3]).checkpoint_session("Stop")
+"""
+
 MAIN = "src/main.py"
 
 _NUMBERS = itertools.count()
@@ -113,6 +120,11 @@ class World:
     def shell(self, command: str, event: str) -> Command:
         """A command as the client runs one that is registered."""
         return Command(("/bin/sh", "-c", command), self.environment, str(self.project), event)
+
+    def checkpoint(self) -> Command:
+        """The session's own checkpoint, made through the API."""
+        argv = (self.python, "-I", "-c", _CHECKPOINT, str(ROOT), str(self.state), SESSION)
+        return Command(argv, self.environment, str(self.project))
 
     # --- events ---
 
