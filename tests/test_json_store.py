@@ -441,6 +441,11 @@ class TestKilledWriters:
 
 
 class TestDurability:
+    @pytest.fixture(autouse=True)
+    def key(self):
+        """Made beforehand: making it syncs too."""
+        assert journal.read_key()
+
     def test_a_document_is_synced_before_it_takes_its_place(self, store, monkeypatch):
         store.write(KEYS, "key", document(0))  # furnishes the directory, which syncs too
         calls = []

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from .test_errors import told
+from .test_errors import telling
 from .workloads import (
     ROOT,
     WORKLOADS,
@@ -54,7 +54,7 @@ def attempt(bench: Bench, prepared: Prepared, root: Path, done: Done) -> list[Tr
     seen = bench.look(root, prepared.workload.session)
     acknowledged = done.returncode == 0 and b"systemMessage" not in done.stdout
     troubles = judge_process(done) + judge_words(prepared, seen, done)
-    if acknowledged and told(done.stdout) != told(prepared.output):
+    if acknowledged and telling(done.stdout) != telling(prepared.output):
         troubles.append(Trouble("lost", f"told Claude only {done.stdout.decode()}"))
     if not acknowledged:
         forgive_torn_tails(seen)
