@@ -40,6 +40,9 @@ class Command:
     stdin: str = os.devnull
     before: Callable[[], object] = lambda: None
 
+    def __str__(self) -> str:
+        return os.path.basename(self.argv[-1])  # a page that is kept names no folder of a machine
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -83,7 +86,7 @@ def run(command: Command) -> tuple[float, float]:
     _, status, usage = os.wait4(process, 0)
     seconds = time.perf_counter() - began
     if status:
-        raise Failed(f"`{' '.join(command.argv)}` ended with wait status {status}")
+        raise Failed(f"`{command}` ended with wait status {status}")
     return usage.ru_utime + usage.ru_stime, seconds
 
 
@@ -128,7 +131,7 @@ def peak(python: str, command: Command) -> int:
         )
     status, size = done.stdout.split()
     if int(status):
-        raise Failed(f"`{' '.join(command.argv)}` ended with wait status {int(status)}")
+        raise Failed(f"`{command}` ended with wait status {int(status)}")
     return int(size)
 
 
