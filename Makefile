@@ -11,7 +11,7 @@ SECONDS ?= 3600
 BENCH := $(VENV)/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help test faults fuzz bench bench-quick lint types demo check clean
+.PHONY: help test faults mutations fuzz bench bench-quick lint types demo check clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s%s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ faults: $(TEST)/installed ## try every fault and print what was lost (Linux; nee
 	rm -f .pytest_cache/faults.json
 	$(TEST)/bin/python -m pytest -m faults tests/faults $(ARGS)
 	$(TEST)/bin/python -m tests.faults.report
+
+mutations: $(TEST)/installed ## break each protection and name the test that notices (Linux; minutes)
+	$(TEST)/bin/python -m tests.faults.mutations $(ARGS)
 
 fuzz: $(FUZZ)/installed ## search for inputs that break a promise (SECONDS=3600 in all; ARGS='event' some targets)
 	@mkdir -p .fuzz

@@ -254,7 +254,10 @@ def sync_names(directory: int) -> None:
 
 def _sync_parent(path: str) -> None:
     """Make the name of what is at `path` durable: without it all below would be lost with power."""
-    parent = os.open(path.rstrip("/").rpartition("/")[0] or "/", DIRECTORY)
+    try:
+        parent = os.open(path.rstrip("/").rpartition("/")[0] or "/", DIRECTORY)
+    except PermissionError:
+        return  # a folder that one may write in and not read: it cannot be synced by this user
     try:
         sync_names(parent)
     finally:

@@ -103,7 +103,14 @@ class Replay:
                 if record:
                     yield record
                 else:
-                    self.problems[worth] = self.problems.get(worth, 0) + 1
+                    self._pass_over(worth)
+            if len(rest) > CHUNK:  # no record of ours: gathering it would take for ever
+                self.offset += len(rest)
+                rest = b""
+                self._pass_over(DAMAGED)
+
+    def _pass_over(self, worth: str) -> None:
+        self.problems[worth] = self.problems.get(worth, 0) + 1
 
 
 def reseal(data: bytes, session: str) -> tuple[bytes, int]:

@@ -103,7 +103,12 @@ def _print(context: str, notice: str) -> None:
     if notice:
         output["systemMessage"] = f"workflow-state: {printable(notice)}"
     if output:
+        data = dumps(output).encode() + b"\n"
         try:
-            os.write(1, dumps(output).encode() + b"\n")
+            while data:
+                written = os.write(1, data)
+                if not written:
+                    raise journal.Unusable("stdout takes no more; Claude was told only a part")
+                data = data[written:]
         except BrokenPipeError:
             pass  # the client has gone; what was recorded stands

@@ -37,7 +37,12 @@ def _what_changed(state: State, project: str, live: dict[str, Any]) -> dict[str,
     if not live["fold"]["shell"]:
         return {}
     began = live["fold"]["since"] or live["started"]
-    found = worktree.changed_since(project, replay.seconds(began), _commands(state, began))
+    try:
+        found = worktree.changed_since(project, replay.seconds(began), _commands(state, began))
+    except OSError as error:
+        unseen = "what the commands of this turn changed could not be seen"
+        state.sessions.notices.append(f"{unseen}: {error.filename}: {error.strerror}")
+        return {}
     if found is None:
         return {}
     others = _changed_by_others(state, began)

@@ -37,12 +37,15 @@ _TICK_NS = 20_000_000
 
 
 def repository_of(project: str) -> str:
-    """The nearest ancestor-or-self with a `.git`, "" when there is none."""
+    """The nearest ancestor-or-self with a `.git`, "" when there is none. Raises OSError."""
     here = project.rstrip("/")
     while here:
-        if os.path.lexists(here + "/.git"):
+        try:
+            os.lstat(here + "/.git")
+        except (FileNotFoundError, NotADirectoryError):
+            here = here.rpartition("/")[0]
+        else:
             return here
-        here = here.rpartition("/")[0]
     return ""
 
 
@@ -102,7 +105,8 @@ def changed_since(project: str, since: float, commands: str = "") -> dict[str, A
     """What git says has changed since a time, in seconds since the epoch, when `commands` ran.
 
     Gives {"head": commit, "created": [paths], "changed": [...], "deleted": [...]}, paths as in the
-    journal; None where git says nothing. What was committed since is found in the log.
+    journal; None where git says nothing. What was committed since is found in the log. Raises
+    OSError: what cannot be looked at is neither there nor gone.
     """
     repository = repository_of(project)
     if not repository:
@@ -150,16 +154,15 @@ def _outcome_since(path: str, kind: str, since: float) -> str:
         status = os.lstat(path)
         if kind == "deleted":
             kind = "changed"
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         kind = "deleted"
         while True:
             seen = seen.rpartition("/")[0] or "/"
             try:
                 status = os.lstat(seen)
                 break
-            except OSError:
-                if seen == "/":
-                    return ""
+            except (FileNotFoundError, NotADirectoryError):
+                pass
     if status.st_ctime_ns < since * 1e9 - _TICK_NS:
         return ""
     return kind

@@ -14,7 +14,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = ROOT / "docs" / "reliability.md"
-BEGIN, END = "<!-- counts: begin -->\n", "<!-- counts: end -->\n"
 
 COLUMNS = {
     "lost": "lost",
@@ -90,14 +89,15 @@ def table(rows: dict[str, dict[str, Counts]]) -> tuple[str, int]:
     return "\n".join(lines) + "\n", total
 
 
-def publish(text: str) -> None:
-    """Put the table between its marks in the docs."""
+def publish(text: str, what: str) -> None:
+    """Put a table between the marks of its name in the docs."""
+    begin, end = f"<!-- {what}: begin -->\n", f"<!-- {what}: end -->\n"
     page = PAGE.read_text()
-    head, _, rest = page.partition(BEGIN)
-    _, found, tail = rest.partition(END)
+    head, _, rest = page.partition(begin)
+    _, found, tail = rest.partition(end)
     if not found:
-        sys.exit(f"{PAGE} has lost the marks around its table: {BEGIN!r} and {END!r}")
-    PAGE.write_text(head + BEGIN + "\n" + text + "\n" + END + tail)
+        sys.exit(f"{PAGE} has lost the marks around its table of {what}")
+    PAGE.write_text(f"{head}{begin}\n{text}\n{end}{tail}")
 
 
 if __name__ == "__main__":
@@ -106,5 +106,5 @@ if __name__ == "__main__":
         sys.exit("no faults have been tried yet: run make faults")
     shown, troubles = table(counted)
     sys.stdout.write(shown)
-    publish(shown)
+    publish(shown, "counts")
     sys.exit(1 if troubles else 0)

@@ -215,7 +215,8 @@ class Hammer:
             self._judge_session(session, seen)
         for what in seen["errors"]:
             self.trouble("untrue", what)
-        for name, keys in [("the keys", seen["keys"])] + [
+        found = {key: kept["value"] for key, kept in seen["keys"].items()}
+        for name, keys in [("the keys", found)] + [
             (name, seen["checkpoints"].get(name, {"keys": {}})["keys"]) for name in self.checkpoints
         ]:
             if not is_whole(ours(keys)):

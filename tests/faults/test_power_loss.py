@@ -124,7 +124,7 @@ def world(bench: Bench, prepared: Prepared, tree: Tree) -> Iterator[Path]:
 def resumed(bench: Bench, prepared: Prepared, tree: Tree) -> list[Trouble]:
     """What is wrong with the next run in a world after a cut."""
     with world(bench, prepared, tree) as root:
-        return afterwards(bench, prepared, root)
+        return afterwards(bench, prepared, root, bench.look(root, prepared.workload.session))
 
 
 def try_all(

@@ -383,7 +383,16 @@ def added(before: dict, after: dict, stem: str) -> list[dict]:
     """What a session's journal has more, less what differs from run to run."""
     empty: dict = {"records": []}
     old = before["sessions"].get(stem, empty)["records"]
-    return [kept(record) for record in after["sessions"].get(stem, empty)["records"][len(old) :]]
+    return told_of(after["sessions"].get(stem, empty)["records"][len(old) :])
+
+
+def told_of(records: list[dict]) -> list[dict]:
+    """Records less what differs from run to run.
+
+    Those of fingerprints alone are left out: what cannot be read now is read at the next stop.
+    """
+    marks = {"v", "at", "event", "fingerprints"}
+    return [kept(record) for record in records if record.keys() != marks]
 
 
 def forgive_torn_tails(seen: dict) -> None:
@@ -406,8 +415,11 @@ def judge_session(prepared: Prepared, seen: dict, stem: str, acknowledged: bool)
     records = now["records"]
     if records[: len(old["records"])] != old["records"]:
         troubles.append(Trouble("lost", f"{stem}: records that were there before"))
-    added = [kept(record) for record in records[len(old["records"]) :]]
-    wanted = [kept(record) for record in new["records"][len(old["records"]) :]]
+    added = told_of(records[len(old["records"]) :])
+    wanted = told_of(new["records"][len(old["records"]) :])
+    if not acknowledged and added and "continues" not in added[0] and wanted:
+        # A start that could not read what it would continue says so, and begins anew.
+        wanted[0].pop("continues", None)
     if added != wanted[: len(added)]:
         troubles.append(Trouble("mixed", f"{stem}: {added} is no beginning of {wanted}"))
     if acknowledged and added != wanted:

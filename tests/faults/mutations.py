@@ -1,0 +1,332 @@
+"""Each protection broken by hand, and the test that notices: `make mutations`.
+
+A mutation is one edit of a copy of the code. The tests named with it must fail then; a mutation
+that none of them notices is a protection that nothing proves, and fails the run. What was broken
+and what caught it goes into docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from .report import ROOT, publish
+
+PARTS = ("lib", "hooks", "bin", "tests", "pyproject.toml", "settings.example.json", "README.md")
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """
+    what    the protection, in words
+    file    where it is
+    before  its text, which stands there once
+    after   what is put in its place
+    tests   arguments for pytest: where it should be noticed
+    """
+
+    what: str
+    file: str
+    before: str
+    after: str
+    tests: str
+
+
+JOURNAL, STORE = "lib/journal.py", "lib/stores/json_files.py"
+HOSTILE = "tests/faults/hostile"
+MUTATIONS = (
+    Mutation(
+        "a document is synced before its rename",
+        STORE,
+        "                    os.fsync(descriptor)\n",
+        "",
+        "tests/faults/test_power_loss.py -k save",
+    ),
+    Mutation(
+        "the folder is synced after a rename",
+        STORE,
+        "            try:\n                _sync(folder)\n",
+        "            try:\n                pass\n",
+        "tests/faults/test_power_loss.py -k save",
+    ),
+    Mutation(
+        "a journal is synced before its checkpoint",
+        "lib/state.py",
+        "            self.sessions.sync(self.session)\n",
+        "",
+        "tests/faults/test_power_loss.py -k stop",
+    ),
+    Mutation(
+        "a document is written beside its place",
+        STORE,
+        "        temporary = journal.TEMPORARY + os.urandom(8).hex()\n",
+        "        temporary = file\n        journal.CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC\n",
+        "tests/faults/test_kill.py -k save",
+    ),
+    Mutation(
+        "a record begins with a line feed",
+        JOURNAL,
+        r"""    return b'\n%b,"check":"%b"}\n'""",
+        r"""    return b'%b,"check":"%b"}\n'""",
+        "tests/test_journal.py tests/test_hooks.py",
+    ),
+    Mutation(
+        "a record is one write in append mode",
+        JOURNAL,
+        "APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT",
+        "APPEND = os.O_WRONLY | os.O_CREAT",
+        "tests/faults/test_parallel.py -k hammer tests/test_hooks.py",
+    ),
+    Mutation(
+        "a short write is a failure",
+        JOURNAL,
+        "        if written != len(records):\n",
+        "        if written < 0:\n",
+        "tests/test_hooks.py tests/faults/test_full_disk.py",
+    ),
+    Mutation(
+        "one writer at a time",
+        STORE,
+        "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "pass",
+        "tests/test_json_store.py tests/faults/test_parallel.py",
+    ),
+    Mutation(
+        "all keys are replaced by way of an intent",
+        STORE,
+        "            self._write_file(KEYS, INTENT, sealed(INTENT, intent))\n            self._finish_intent()",
+        "            for name, each in documents.items():\n"
+        '                self._write_file(KEYS, journal.stem(name) + ".json", each)\n'
+        "            for name in set(self._list(KEYS)) - set(documents):\n"
+        '                self._delete_file(KEYS, journal.stem(name) + ".json")\n'
+        "            self.finish(note)",
+        "tests/faults/test_kill.py -k restore",
+    ),
+    Mutation(
+        "an intent that was left is finished by the next writer",
+        STORE,
+        "            try:\n                self._finish_intent()\n",
+        "            try:\n                pass\n",
+        "tests/faults/test_kill.py -k restore",
+    ),
+    Mutation(
+        "an intent must be the user's own",
+        STORE,
+        'return "was not written by this user" if is_refused(INTENT, document) else ""',
+        'return ""',
+        f"{HOSTILE}/test_planted.py -k intent",
+    ),
+    Mutation(
+        "what a later version wrote is not replaced",
+        STORE,
+        "        if version != journal.VERSION:\n",
+        "        if False:\n",
+        "tests/test_json_store.py tests/test_state.py",
+    ),
+    Mutation(
+        "a damaged file's bytes are kept",
+        "lib/aside.py",
+        "        os.rename(file, kept, src_dir_fd=folder, dst_dir_fd=folder)\n",
+        "        os.unlink(file, dir_fd=folder)\n",
+        f"{HOSTILE}/test_damaged.py -k conflict",
+    ),
+    Mutation(
+        "a record counts only with its check value",
+        "lib/replay.py",
+        "    if worth == DAMAGED:\n        return DAMAGED, {}\n",
+        "    worth = OURS\n",
+        "tests/test_replay.py",
+    ),
+    Mutation(
+        "a mark must rest on the record that it was made at",
+        "lib/sessions.py",
+        'replay.check_before(descriptor, offset) != mark.get("last", "")',
+        "False",
+        f"{HOSTILE}/test_damaged.py -k survives",
+    ),
+    Mutation(
+        "folders are not reached through symlinks",
+        JOURNAL,
+        "            return os.open(name, DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)\n"
+        "        except FileNotFoundError:",
+        "            return os.open(name, DIRECTORY, dir_fd=parent)\n"
+        "        except FileNotFoundError:",
+        f"{HOSTILE}/test_planted.py -k elsewhere",
+    ),
+    Mutation(
+        "files are not reached through symlinks",
+        JOURNAL,
+        "READ = os.O_RDONLY | os.O_NOFOLLOW |",
+        "READ = os.O_RDONLY |",
+        f"{HOSTILE} -k 'planted or settings'",
+    ),
+    Mutation(
+        "a file of two names is not written to",
+        JOURNAL,
+        "0o100000 and status.st_nlink == 1:",
+        "0o100000:",
+        "tests/test_hooks.py -k planted_journal",
+    ),
+    Mutation(
+        "a FIFO is not waited for",
+        JOURNAL,
+        "READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK |",
+        "READ = os.O_RDONLY | os.O_NOFOLLOW |",
+        f"{HOSTILE}/test_planted.py -k FIFO",
+    ),
+    Mutation(
+        "a directory of another user is not told",
+        "lib/workspace.py",
+        '    if status.st_uid != os.geteuid():\n        return f"{directory} belongs',
+        '    if False:\n        return f"{directory} belongs',
+        f"{HOSTILE}/test_planted.py -k d22",
+    ),
+    Mutation(
+        "a directory that others can write is not told",
+        "lib/workspace.py",
+        "status.st_mode & 0o022",
+        "False",
+        f"{HOSTILE}/test_planted.py -k others_can_write",
+    ),
+    Mutation(
+        "state of another key does not count",
+        "lib/replay.py",
+        "    return OURS if trusts_all() else FOREIGN\n",
+        "    return OURS\n",
+        f"{HOSTILE}/test_told.py -k e30",
+    ),
+    Mutation(
+        "what Claude is told is quoted and in ASCII",
+        "lib/quoting.py",
+        '    kept = "".join([letter if letter in _PLAIN else _percent(letter) for letter in ends])\n',
+        "    kept = ends\n",
+        f"{HOSTILE}/test_told.py -k 'quoted_or_not'",
+    ),
+    Mutation(
+        "what a terminal is shown is printable",
+        "lib/quoting.py",
+        "letter if letter.isprintable() else _percent(letter)",
+        "letter",
+        f"{HOSTILE}/test_told.py -k command_line_prints",
+    ),
+    Mutation(
+        "secrets are masked",
+        JOURNAL,
+        "            window = mask(window)\n",
+        "            pass\n",
+        f"{HOSTILE}/test_told.py -k secret",
+    ),
+    Mutation(
+        "files are private",
+        JOURNAL,
+        "            descriptor = os.open(file, APPEND, 0o600, dir_fd=sessions)",
+        "            descriptor = os.open(file, APPEND, 0o644, dir_fd=sessions)",
+        f"{HOSTILE} -k 'd12 or e46'",
+    ),
+    Mutation(
+        "no name leaves the directory",
+        JOURNAL,
+        "    if is_name(name) and _LOWER.issuperset(name):\n        return name\n",
+        "    return name\n",
+        f"{HOSTILE}/test_fields.py -k traversal",
+    ),
+    Mutation(
+        "a hook never exits with 2",
+        JOURNAL,
+        "        code = 1\n        _complain",
+        "        code = 2\n        _complain",
+        f"{HOSTILE}/test_stdin.py",
+    ),
+    Mutation(
+        "the registered command turns a missing script's 2 into 1",
+        "settings.example.json",
+        "|| exit 1",
+        "",
+        "tests/test_registration.py",
+    ),
+    Mutation(
+        "a hook gives up by itself",
+        JOURNAL,
+        "        setitimer(ITIMER_REAL, seconds)\n",
+        "",
+        f"{HOSTILE}/test_stdin.py -k a23",
+    ),
+    Mutation(
+        "an event is read up to a limit",
+        JOURNAL,
+        "        if size <= STDIN_LIMIT:\n            chunks.append(chunk)\n    if size > STDIN_LIMIT:",
+        "        chunks.append(chunk)\n    if False:",
+        f"{HOSTILE}/test_stdin.py -k a22",
+    ),
+    Mutation(
+        "a key is made whole or not at all",
+        JOURNAL,
+        "        os.link(temporary, path)\n",
+        "        os.symlink(temporary, path)\n",
+        "tests/test_journal.py -k key",
+    ),
+    Mutation(
+        "litter of killed writers goes",
+        "lib/litter.py",
+        "            remove(entry, folder)\n",
+        "            pass\n",
+        "tests/test_retention.py",
+    ),
+)
+
+
+def caught_by(mutation: Mutation) -> str:
+    """The first of a mutation's tests that fails; "" when all of them pass."""
+    with tempfile.TemporaryDirectory() as place:
+        for part in PARTS:
+            source, target = ROOT / part, Path(place, part)
+            if source.is_dir():
+                ignored = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(source, target, ignore=ignored)
+            else:
+                shutil.copy2(source, target)
+        path = Path(place, mutation.file)
+        text = path.read_text()
+        if mutation.before not in text:
+            sys.exit(f"{mutation.file} has no {mutation.before!r} any more: {mutation.what}")
+        path.write_text(text.replace(mutation.before, mutation.after))
+        command = [sys.executable, "-m", "pytest", "-xq", "-m", "faults or not faults"]
+        command += ["-p", "no:cacheprovider", "--tb=no", *_words(mutation.tests)]
+        environment = {**os.environ, "FAULTS_REPORT": os.path.join(place, "faults.json")}
+        done = subprocess.run(
+            command, cwd=place, env=environment, capture_output=True, text=True, check=False
+        )
+        found = re.search(r"^(?:FAILED|ERROR) tests/(\S+?)(?:\[| |$)", done.stdout, re.MULTILINE)
+        if done.returncode not in (0, 1):
+            sys.exit(f"{mutation.what}: pytest ended with {done.returncode}\n{done.stdout[-600:]}")
+        return found[1] if found and done.returncode == 1 else ""
+
+
+def _words(arguments: str) -> list[str]:
+    return [part.strip("'") for part in re.findall(r"'[^']*'|\S+", arguments)]
+
+
+def main() -> int:
+    """Try each mutation (or those whose words are given), and publish what caught them."""
+    chosen = [each for each in MUTATIONS if all(word in each.what for word in sys.argv[1:])]
+    lines = ["| protection, broken | the test that failed |", "|---|---|"]
+    missed = 0
+    for mutation in chosen:
+        test = caught_by(mutation)
+        missed += not test
+        lines.append(f"| {mutation.what} | {f'`{test}`' if test else '**none**'} |")
+        print(lines[-1], flush=True)
+    if chosen == list(MUTATIONS):
+        publish("\n".join(lines) + "\n", "mutations")
+    print(f"{len(chosen) - missed} of {len(chosen)} were noticed")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
