@@ -457,6 +457,20 @@ class TestDurability:
         store.write(KEYS, "key", document(1))
         assert calls == ["fsync", "replace", "fsync"]
 
+    @pytest.mark.parametrize("call", ["write", "fsync", "replace"])
+    def test_a_write_that_fails_takes_its_temporary_file_along(
+        self, store, place, monkeypatch, call
+    ):
+        store.write(KEYS, "key", document("old"))
+
+        def failing(*_given, **_named):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, call, failing)
+        with pytest.raises(StoreError, match="No space"):
+            store.write(KEYS, "key", document("new"))
+        assert list(place.glob(".tmp-*")) == []
+
     def test_a_failed_sync_is_a_failed_write(self, store, monkeypatch):
         store.write(KEYS, "key", document("old"))
 
