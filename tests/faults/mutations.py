@@ -81,7 +81,7 @@ MUTATIONS = (
         JOURNAL,
         "APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT",
         "APPEND = os.O_WRONLY | os.O_CREAT",
-        "tests/faults/test_parallel.py -k hammer tests/test_hooks.py",
+        "tests/faults/test_parallel.py -k all_at_once",
     ),
     Mutation(
         "a short write is a failure",
@@ -113,7 +113,7 @@ MUTATIONS = (
         STORE,
         "            try:\n                self._finish_intent()\n",
         "            try:\n                pass\n",
-        "tests/faults/test_kill.py -k restore",
+        "tests/test_json_store.py tests/test_checkpoints.py",
     ),
     Mutation(
         "an intent must be the user's own",
