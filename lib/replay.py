@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 CHUNK = 1 << 20
+LONGEST = 1 << 20
+"""Bytes that no line of ours comes near."""
 
 OURS = "ours"
 FOREIGN = "foreign"
@@ -104,7 +106,7 @@ class Replay:
                     yield record
                 else:
                     self._pass_over(worth)
-            if len(rest) > CHUNK:  # no record of ours: gathering it would take for ever
+            if len(rest) > LONGEST:  # no record of ours: gathering it would take for ever
                 self.offset += len(rest)
                 rest = b""
                 self._pass_over(DAMAGED)

@@ -305,3 +305,9 @@ TIMES = {
 @pytest.mark.parametrize(("at", "seconds"), TIMES.items(), ids=TIMES)
 def test_times_in_seconds(at, seconds):
     assert replay.seconds(at) == pytest.approx(seconds, abs=1e-6)
+
+
+def test_a_line_without_an_end_is_not_gathered_and_costs_only_itself(reading):
+    numbers, replayed = reading(GOOD[0] + b"x" * (3 * replay.LONGEST) + b"\n" + GOOD[1])
+    assert numbers == [0, 1]
+    assert set(replayed.problems) == {"damaged"}
