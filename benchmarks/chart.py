@@ -54,7 +54,7 @@ def draw(curves: dict[str, Curve], path: Path) -> None:
         axes.set_yticks(heights, [f"{height}x" for height in heights])
         axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.6)
         axes.set_xlabel("records already there")
-        axes.set_ylabel("processor time of a call, over the bare interpreter's")
+        axes.set_ylabel("a call, over the bare interpreter")
         axes.legend(frameon=False, labelcolor="linecolor", loc="upper left")
         figure.savefig(path, format="svg", transparent=True, metadata={"Date": None})
         plt.close(figure)

@@ -18,8 +18,8 @@ HERE = Path(__file__).resolve().parent
 SIZES = (0, 1_000, 10_000, 100_000, 1_000_000)
 
 OURS = "this bundle"
-NAIVE = "a JSON file read and rewritten"
-USUAL = "the same, locked and replaced"
+NAIVE = "a JSON file, read and rewritten"
+USUAL = "a JSON file, locked and replaced"
 
 Curve = dict[int, Ratio]
 
