@@ -6,6 +6,7 @@ exit    0, or 1 with one line on stderr; never 2, which would keep Claude from s
 """
 
 import sys
+from _frozen_importlib_external import SourceFileLoader
 from posix import readlink
 
 here = __file__
@@ -15,9 +16,9 @@ while True:
     except OSError:
         break
     here = target if target[0] == "/" else here[: here.rfind("/") + 1] + target
-sys.path.insert(0, here[: here.rfind("/") + 1] + "..")
-
-from lib.journal import run
+journal = sys.modules["lib.journal"] = type(sys)("lib.journal")
+journal.__file__ = here[: here.rfind("/")] + "/../lib/journal.py"
+SourceFileLoader("lib.journal", journal.__file__).exec_module(journal)
 
 
 def handle(event):  # type: ignore[no-untyped-def]
@@ -27,4 +28,4 @@ def handle(event):  # type: ignore[no-untyped-def]
     return stop(event)
 
 
-run("Stop", handle, seconds=10)
+journal.run("Stop", handle, seconds=10)

@@ -7,6 +7,9 @@ call. So it is written a little unusually:
   has imported `os` already it costs nothing more, and is used.
 - `_json`'s scanner instead of `json`, which costs as much as the whole start because it brings
   `re`. The scanner is the one inside `json.loads`; `parse` feeds it the same settings.
+- a hook loads this file by itself, and this file loads the C extensions that it needs straight
+  from where the standard library keeps them, the last place of `sys.path`: to have them looked
+  for costs more than to load them.
 - nothing is read but the event and a 32-byte key, nothing is locked, and nothing grows with the
   journal: the record is one `write` on a descriptor in append mode.
 - the process leaves with `_exit`, which skips tearing the interpreter down.
@@ -16,10 +19,7 @@ cloned repository may bring a `.claude/` of its own. docs/format.md describes wh
 """
 
 import sys
-from _blake2 import blake2b
-from _json import encode_basestring_ascii, make_scanner
 from _signal import ITIMER_REAL, SIGALRM, setitimer, signal  # type: ignore[import-not-found]
-from errno import EINTR, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC
 from time import gmtime, time
 
 TYPE_CHECKING = False
@@ -27,10 +27,28 @@ if TYPE_CHECKING or "os" in sys.modules:
     import os
 else:
     import posix as os
+    from _imp import create_dynamic, exec_dynamic, extension_suffixes
+
+    for name in ("_blake2", "_json"):
+        where = f"{sys.path[-1]}/{name}{extension_suffixes()[0]}"
+        try:
+            module = create_dynamic(type(sys.__spec__)(name, None, origin=where))
+            exec_dynamic(module)
+            sys.modules[name] = module
+        except ImportError:
+            pass  # built in, say: the import below finds it
+
+from _blake2 import blake2b  # noqa: E402
+from _json import encode_basestring_ascii, make_scanner  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
+
+if __spec__ is None:  # loaded by a hook, by itself: this is the package of what it loads
+    __package__ = "lib"
+    package = sys.modules[__package__] = type(sys)(__package__)
+    package.__path__ = [__file__[: __file__.rfind("/")]]
 
 VERSION = 1
 MANUAL = "manual"
@@ -42,16 +60,6 @@ STDIN_LIMIT = 64 << 20
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-
-TEMPORARY = ".tmp-"
-"""How a file is called, before random digits, until it is whole."""
-
-GITIGNORE = b"*\n"
-README = (
-    b"Written by workflow-state's hooks: the phase, files and checkpoints of Claude Code sessions\n"
-    b"in this project. It is yours; delete this directory and they start afresh.\n"
-)
 
 
 class Unusable(Exception):
@@ -85,30 +93,32 @@ def _integer(digits: str) -> "int | None":
     return int(digits) if len(digits) < 20 else None  # int() of a million digits takes minutes
 
 
-class _Scan:
-    """What the scanner of `json.loads` is given, but for numbers that no event needs."""
-
-    strict = True
-    object_hook = None
-    object_pairs_hook = None
-    parse_float = float
-    parse_int = staticmethod(_integer)
-    parse_constant = dict[str, None]().get  # NaN and the infinities become None: they are not JSON
+_SETTINGS = type(sys.implementation)(  # type: ignore[call-arg]  # types.SimpleNamespace
+    strict=True,
+    object_hook=None,
+    object_pairs_hook=None,
+    parse_float=float,
+    parse_int=_integer,
+    parse_constant={"NaN": None}.get,  # None for the infinities too: they are not JSON
+)
+"""What `json.loads` gives its scanner, but for numbers that no event needs."""
 
 
 _SPACE = " \t\n\r"
 
 
-def parse(data: bytes) -> "dict[str, Any]":
-    """The JSON object in `data`. Raises Unusable for anything else."""
-    text = data.decode("utf-8", "replace")
+def parse(text: str) -> "dict[str, Any]":
+    """The JSON object in `text`, as `json.loads` gives it but for numbers that no event needs.
+
+    Raises Unusable for anything else.
+    """
     start = 1 if text[:1] == "\ufeff" else 0
     while text[start : start + 1] and text[start] in _SPACE:
         start += 1
     if start == len(text):
         raise Unusable("stdin held no event; pipe one JSON object into this script")
     try:
-        value, end = make_scanner(_Scan)(text, start)  # type: ignore[arg-type]
+        value, end = make_scanner(_SETTINGS)(text, start)  # type: ignore[arg-type]
     except RecursionError:
         raise Unusable("the event nests too deeply to be read") from None
     except Exception:  # noqa: BLE001
@@ -122,32 +132,34 @@ def parse(data: bytes) -> "dict[str, Any]":
     return value
 
 
-def read_stdin() -> bytes:
-    """All of stdin: a writer whose reader stops early gets EPIPE. Raises Unusable past a limit"""
-    chunks = []
+def read_stdin() -> str:
+    """All of stdin: a writer whose reader stops early gets EPIPE. Raises Unusable past a limit."""
+    # One buffer that grows in place, and is gone before the text is parsed: of an event of 5 MB
+    # each copy that is kept costs a third of the interpreter's start.
+    data = bytearray()
     size = 0
     while True:
         # Standard input is a socket under the client: descriptor 0 can be read, /dev/stdin not.
-        chunk = os.read(0, 1 << 16 if size < 1 << 16 else 1 << 20)
+        chunk = os.read(0, 1 << 16)
         if not chunk:
             break
         size += len(chunk)
         if size <= STDIN_LIMIT:
-            chunks.append(chunk)
+            data += chunk
     if size > STDIN_LIMIT:
         raise Unusable(f"the event has {size >> 20} MB; at most {STDIN_LIMIT >> 20} are read")
-    return b"".join(chunks)
+    return data.decode("utf-8", "replace")
 
 
 # --- the place ---------------------------------------------------------------------------------
 
-_LOWER = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
-_NAME = _LOWER | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_LOWER = "abcdefghijklmnopqrstuvwxyz0123456789._-"
+_NAME = _LOWER + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def is_name(name: str) -> bool:
     """Whether `name` keeps to the rule for keys, checkpoints and session ids."""
-    return 0 < len(name) <= 128 and name[0] not in ".-" and _NAME.issuperset(name)
+    return 0 < len(name) <= 128 and name[0] not in ".-" and not name.strip(_NAME)
 
 
 def stem(name: str) -> str:
@@ -157,7 +169,7 @@ def stem(name: str) -> str:
     macOS; anything else is reduced to what is harmless, plus a digest of the whole. `~` is in no
     name, so a stem never equals another name.
     """
-    if is_name(name) and _LOWER.issuperset(name):
+    if is_name(name) and not name.strip(_LOWER):
         return name
     digest = blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
     if is_name(name):
@@ -182,53 +194,24 @@ def environment(name: str) -> str:
     return value.decode("utf-8", "surrogateescape")
 
 
-def _exists(path: str) -> bool:
-    try:
-        os.stat(path)
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return False
-    return True
-
-
-def _is_linked_worktree(repository: str) -> bool:
-    """Whether `.git` is the file of a linked worktree, which has work, and state, of its own."""
-    try:
-        descriptor = os.open(repository + "/.git", READ)
-    except OSError:
-        return False
-    try:
-        return b"/worktrees/" in os.read(descriptor, 4096)
-    except IsADirectoryError:
-        return False
-    finally:
-        os.close(descriptor)
-
-
 def find_project(cwd: str = "") -> str:
     """The directory whose `.claude/state` this is, absolute, without a slash at its end.
 
-    From CLAUDE_PROJECT_DIR, else `cwd`, else the current directory: the nearest ancestor-or-self
-    with a `.claude/state`, else the nearest with a `.git`, else itself; never above the home
-    directory. The search for a state also ends at a linked worktree, and the home directory's own
-    state is not taken for that of a repository below it.
+    From CLAUDE_PROJECT_DIR, else `cwd`, else the current directory: itself where it has a
+    `.claude/state`, else what `search` finds upwards from it.
     """
     start = environment("CLAUDE_PROJECT_DIR")
     if start[:1] not in ("", "/"):
         raise Unusable(f"CLAUDE_PROJECT_DIR is {start!r}, which is not an absolute path")
-    here = start = (start or cwd or os.getcwd()).rstrip("/")
-    home = environment("HOME").rstrip("/")
-    repository = ""
-    while here:
-        if _exists(here + "/.claude/state") and not (here == home and repository):
-            return here
-        if not repository and _exists(here + "/.git"):
-            repository = here
-            if _is_linked_worktree(here):
-                break
-        if here == home:
-            break
-        here = here[: here.rfind("/")]
-    return repository or start
+    start = (start or cwd or os.getcwd()).rstrip("/")
+    try:
+        if start and os.stat(start + "/.claude/state"):
+            return start
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        pass
+    from .search import search
+
+    return search(start, environment("HOME").rstrip("/"))
 
 
 def find_state(project: str) -> str:
@@ -241,49 +224,10 @@ def find_state(project: str) -> str:
     return project + "/.claude/state"
 
 
-def sync_names(directory: int) -> None:
-    """Make the names in an open directory durable, where the file system can. Raises OSError."""
-    try:
-        os.fsync(directory)
-    except OSError as error:
-        from errno import EINVAL, ENOTSUP, EROFS  # only here: a hook's start is waited for
-
-        if error.errno not in (EINVAL, ENOTSUP, EROFS):
-            raise
-
-
-def _sync_parent(path: str) -> None:
-    """Make the name of what is at `path` durable: without it all below would be lost with power."""
-    try:
-        parent = os.open(path.rstrip("/").rpartition("/")[0] or "/", DIRECTORY)
-    except PermissionError:
-        return  # a folder that one may write in and not read: it cannot be synced by this user
-    try:
-        sync_names(parent)
-    finally:
-        os.close(parent)
-
-
-def make_directories(path: str, mode: int) -> None:
-    """Make `path` and its missing parents with `mode`, durably."""
-    try:
-        os.mkdir(path, mode)
-    except FileExistsError:
-        return
-    except FileNotFoundError:
-        make_directories(path[: path.rstrip("/").rfind("/")] or "/", mode)
-        try:
-            os.mkdir(path, mode)
-        except FileExistsError:
-            return
-    _sync_parent(path)
-
-
 def descend(parent: int, name: str, mode: int = 0) -> int:
     """Open the directory `name` in `parent`, never through a symlink; closes `parent`.
 
-    With a `mode` it is made when missing, durably: its files' fsync does not cover its own name.
-    Raises OSError.
+    With a `mode` it is made when missing. Raises OSError.
     """
     try:
         try:
@@ -291,11 +235,9 @@ def descend(parent: int, name: str, mode: int = 0) -> int:
         except FileNotFoundError:
             if not mode:
                 raise
-        try:
-            os.mkdir(name, mode, dir_fd=parent)
-        except FileExistsError:
-            pass
-        sync_names(parent)
+        from .founding import make_directory
+
+        make_directory(parent, name, mode)
         return os.open(name, DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
     finally:
         os.close(parent)
@@ -317,43 +259,10 @@ def open_state(directory: str, create: bool = False) -> int:
         descriptor = descend(descriptor, ".claude", 0o777 if create else 0)
         return descend(descriptor, "state", 0o700 if create else 0)
     if create:
+        from .founding import make_directories
+
         make_directories(directory, 0o700)
     return os.open(directory, DIRECTORY)
-
-
-def _write_new(name: str, data: bytes, folder: "int | None" = None) -> None:
-    """Make a private file, whole and durable, or none. Raises OSError."""
-    descriptor = os.open(name, CREATE, 0o600, dir_fd=folder)
-    try:
-        try:
-            if os.write(descriptor, data) != len(data):
-                raise OSError(ENOSPC, "only a part could be written", name)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except BaseException:
-        os.unlink(name, dir_fd=folder)
-        raise
-
-
-def furnish(state: int) -> None:
-    """Put `.gitignore` and `README` into a state directory that lacks them.
-
-    Each appears whole: nobody would ever fill an empty `.gitignore` that a killed writer left,
-    and git would see the state. They are durable before `sessions` is made: who finds that there
-    looks for them no more.
-    """
-    made = False
-    for name, text in ((".gitignore", GITIGNORE), ("README", README)):
-        try:
-            os.stat(name, dir_fd=state, follow_symlinks=False)
-        except FileNotFoundError:
-            temporary = TEMPORARY + os.urandom(8).hex()
-            _write_new(temporary, text, state)
-            os.rename(temporary, name, src_dir_fd=state, dst_dir_fd=state)
-            made = True
-    if made:
-        sync_names(state)
 
 
 def open_sessions(directory: str) -> int:
@@ -362,6 +271,8 @@ def open_sessions(directory: str) -> int:
     try:
         sessions = os.open("sessions", DIRECTORY | os.O_NOFOLLOW, dir_fd=state)
     except FileNotFoundError:
+        from .founding import furnish
+
         furnish(state)
         return descend(state, "sessions", 0o700)
     os.close(state)
@@ -378,10 +289,6 @@ def key_path() -> str:
         home = environment("HOME")
         base = home + "/.local/state" if home[:1] == "/" else ""
     return base and base + "/workflow-state/key"
-
-
-_PASSING = (EINTR, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC)
-"""What may be otherwise at the next call: it does not say that no key can be had."""
 
 
 def read_key() -> bytes:
@@ -401,7 +308,9 @@ def read_key() -> bytes:
         try:
             descriptor = os.open(path, READ, 0o600)
         except FileNotFoundError:
-            _make_key(path)
+            from .founding import make_key
+
+            make_key(path)
             descriptor = os.open(path, READ, 0o600)
         try:
             status = os.fstat(descriptor)
@@ -409,25 +318,13 @@ def read_key() -> bytes:
         finally:
             os.close(descriptor)
     except OSError as error:
-        if error.errno in _PASSING:
+        from .founding import PASSING
+
+        if error.errno in PASSING:
             raise Unusable(f"{path}: {error.strerror}; what is whose cannot be told now") from None
         return b""
     private = status.st_mode & 0o170077 == 0o100000 and status.st_uid == os.geteuid()
     return key if private and len(key) == 32 else b""
-
-
-def _make_key(path: str) -> None:
-    """Make the key appear whole: of two hooks that make it at once, both read the first one's."""
-    make_directories(path[: path.rfind("/")], 0o700)
-    temporary = f"{path}.{os.urandom(8).hex()}"
-    _write_new(temporary, os.urandom(32))
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        pass
-    finally:
-        os.unlink(temporary)
-    _sync_parent(path)  # lost with power, it would make all that was sealed with it a stranger's
 
 
 def check(scope: str, body: bytes, key: bytes) -> str:
@@ -559,7 +456,6 @@ _SHORT = (
 )
 _PATHS = ("file_path", "notebook_path", "path")
 _PATH_BYTES = 1100
-_LIST_BYTES = 2500
 
 
 def clip(text: str, limit: int) -> str:
@@ -577,7 +473,7 @@ _SECRET_SIGNS = (
     ":// -u --user --proxy-user sk- sk_ rk_ ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- xox "
     "akia asia aroa aida aiza ya29 eyj npm_ pypi- hf_ sg. shp lin_api dop_v1 mysql mariadb "
     "mongo login redis-cli"
-).split()
+)
 
 
 def masked(text: str, limit: int) -> str:
@@ -592,7 +488,7 @@ def masked(text: str, limit: int) -> str:
             : max(window.rfind(" "), window.rfind("\n"), 0)
         ]  # no half secret at its end
     lowered = window.lower()
-    for sign in _SECRET_SIGNS:
+    for sign in _SECRET_SIGNS.split():
         if sign in lowered:
             from .masking import mask
 
@@ -604,7 +500,7 @@ def masked(text: str, limit: int) -> str:
 _TOKEN_SIGNS = (
     "sk- sk_ rk_ ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- xox AKIA ASIA AROA AIDA AIza ya29 eyJ "
     "npm_ pypi- hf_ SG. shp lin_api dop_v1"
-).split()
+)
 
 
 def locate(path: str, project: str, base: str) -> str:
@@ -616,10 +512,12 @@ def locate(path: str, project: str, base: str) -> str:
         path = f"{base}/{path}"
     crooked = "//" in path or "/./" in path or "/../" in path or path.endswith(("/", "/.", "/.."))
     if crooked or not path.startswith(project + "/"):
-        path = _resolve(path, project)
+        from .paths import resolve
+
+        path = resolve(path, project)
     else:
         path = path[len(project) + 1 :]
-    for sign in _TOKEN_SIGNS:
+    for sign in _TOKEN_SIGNS.split():
         if sign in path:
             from .masking import mask_tokens
 
@@ -630,59 +528,6 @@ def locate(path: str, project: str, base: str) -> str:
         return path
     digest = blake2b(path.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
     return f"{clip(path, _PATH_BYTES - 20)}~{digest}"
-
-
-def _resolve(path: str, project: str) -> str:
-    """`locate` for a path that is crooked, or seems to be outside: /tmp may be /private/tmp."""
-    from os.path import basename, dirname, join, normpath, realpath
-
-    path = normpath(path)
-    names = [(project, path)]
-    try:
-        if len(path) <= 4096:  # no file has a longer name, and following one takes seconds
-            names.append((realpath(project), join(realpath(dirname(path)), basename(path))))
-    except ValueError:
-        pass  # a NUL or half a character in it: no file has such a name
-    for root, name in names:
-        if name == root:
-            return "."
-        if name.startswith(root + "/"):
-            return name[len(root) + 1 :]
-    return path
-
-
-def _heredocs(line: str) -> "list[tuple[str, bool]]":
-    """The delimiters of the here-documents that a line begins, and whether tabs go before them."""
-    found = []
-    _, *starts = line.replace("<<<", "").split("<<")
-    for start in starts:
-        rest = start.lstrip("-").lstrip(" \t")
-        quote = rest[:1] if rest[:1] in ("'", '"') else ""
-        if quote:
-            delimiter = rest[1:].partition(quote)[0]
-        else:
-            delimiter = rest
-            for end in " \t;|&<>()":
-                delimiter = delimiter.partition(end)[0]
-            delimiter = delimiter.replace("\\", "").strip("'\"")
-        if quote or delimiter:
-            found.append((delimiter, start[:1] == "-"))
-    return found
-
-
-def without_heredocs(command: str) -> str:
-    """A shell command less the bodies of its here-documents: those are file contents."""
-    if "<<" not in command:
-        return command
-    kept = []
-    lines = iter(command.replace("\r\n", "\n").split("\n"))
-    for line in lines:
-        kept.append(line)
-        for delimiter, tabs in _heredocs(line):
-            for body in lines:
-                if (body.lstrip("\t") if tabs else body) == delimiter:
-                    break
-    return "\n".join(kept)
 
 
 def _text(value: "Any") -> str:
@@ -704,7 +549,11 @@ def _call_facts(event: Event, project: str, base: str) -> "dict[str, Any]":
             break
     command = _text(given.get("command"))
     if command:
-        facts["command"] = masked(without_heredocs(command), 900)
+        if "<<" in command:
+            from .heredoc import without_heredocs
+
+            command = without_heredocs(command)
+        facts["command"] = masked(command, 900)
     for name in ("description", "url"):
         text = _text(given.get(name))
         if text:
@@ -735,78 +584,31 @@ def _result_facts(event: Event) -> "dict[str, Any]":
     return facts
 
 
-def _bash_changes(event: Event, project: str, base: str) -> "dict[str, list[str]]":
-    """The files a shell command created, changed and deleted, as far as the client reports them."""
-    response = _object(event.fields.get("tool_response"))
-    difference = _object(response.get("bashEditDiff"))
-    files = difference.get("files")
-    listed = [_object(file) for file in (files if type(files) is list else [])]
-    kinds = {
-        _text(file.get("filePath")): (
-            "created"
-            if file.get("created") is True
-            else "deleted"
-            if file.get("deleted") is True
-            else "changed"
-        )
-        for file in listed
-    }
-    names = difference.get("changedFiles")
-    changes: dict[str, list[str]] = {}
-    named = [_text(name) for name in (names if type(names) is list else [])]
-    for path in dict.fromkeys([*named, *kinds]):
-        if path:
-            changes.setdefault(kinds.get(path, "changed"), []).append(locate(path, project, base))
-    return changes
+def _moment_facts(event: Event) -> "dict[str, Any]":
+    """What is kept of an event that is no tool call: a request, a start, a stop."""
+    facts: dict[str, Any] = {}
+    if event.name == "UserPromptSubmit":
+        prompt = _text(event.fields.get("prompt"))
+        if _text(event.fields.get("prompt_id")):
+            facts["prompt"] = clip(event.fields["prompt_id"], 128)
+        if prompt.startswith("<task-notification>"):
+            facts["notification"] = True  # a background task ended: not a request of the user's
+        else:
+            facts["text"] = clip(masked(prompt, 8192)[:300], 3600)
+    elif event.name == "SessionStart":
+        client = environment("AI_AGENT")
+        if client:
+            facts["client"] = clip(client, 128)
+    elif event.name == "StopFailure":
+        facts["error"] = masked(_text(event.fields.get("error")), 400)
+    if event.name in ("UserPromptSubmit", "SessionStart"):
+        from .process import process_facts
 
-
-def in_pieces(
-    changes: "dict[str, list[str]]", extra: int = 1, first: int = _LIST_BYTES
-) -> "list[dict[str, list[str]]]":
-    """The same lists of paths in pieces that each fit a record with `extra` bytes a path.
-
-    `first` is the room in the first, which may be no more than an empty piece.
-    """
-    pieces: list[dict[str, list[str]]] = [{}]
-    room = first
-    for kind, paths in changes.items():
-        for path in paths:
-            size = len(encode_basestring_ascii(path)) + extra
-            if size > room and (pieces[-1] or room < _LIST_BYTES):
-                pieces.append({})
-                room = _LIST_BYTES
-            room -= size
-            pieces[-1].setdefault(kind, []).append(path)
-    return pieces
-
-
-def _process_facts() -> "dict[str, Any]":
-    """Which process of the client this is: a number alone may be another's tomorrow."""
-    number = environment("CLAUDE_PID")
-    if not number.isdigit() or len(number) > 10:
-        return {}
-    facts: dict[str, Any] = {"pid": int(number), "host": clip(os.uname().nodename, 128)}
-    started = process_start(facts["pid"])
-    if started:
-        facts["started"] = started
+        facts.update(process_facts(environment("CLAUDE_PID")))
+    tasks = event.fields.get("background_tasks")
+    if type(tasks) is list and tasks:
+        facts["background_tasks"] = len(tasks)
     return facts
-
-
-def process_start(pid: int) -> int:
-    """When a process started, in the kernel's ticks since it booted.
-
-    0 where /proc does not say, and for a process that has ended and waits for its parent.
-    """
-    try:
-        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            fields = os.read(descriptor, 1024).rpartition(b")")[2].split()
-        finally:
-            os.close(descriptor)
-        # proc(5): state is the 3rd field, the first after the command's name; starttime the 22nd
-        return 0 if fields[0] == b"Z" else int(fields[19])
-    except (OSError, IndexError, ValueError):
-        return 0
 
 
 def facts_of(event: Event, project: str) -> "list[dict[str, Any]]":
@@ -817,36 +619,19 @@ def facts_of(event: Event, project: str) -> "list[dict[str, Any]]":
         text = _text(event.fields.get(theirs))
         if text:
             facts[ours] = clip(text, 100)
-    if "tool" in facts:
-        facts.update(_call_facts(event, project, base))
-        if event.name == "PreToolUse":
-            return [facts]
-        facts.update(_result_facts(event))
-        room = max(0, _LIST_BYTES - len(encode(facts)))
-        first, *rest = in_pieces(_bash_changes(event, project, base), first=room)
-        facts.update(first)
-        more = {name: facts[name] for name in ("event", "tool", "call", "agent") if name in facts}
-        return [facts, *({**more, "more": True, **piece} for piece in rest)]
-    if event.name == "UserPromptSubmit":
-        prompt = _text(event.fields.get("prompt"))
-        if _text(event.fields.get("prompt_id")):
-            facts["prompt"] = clip(event.fields["prompt_id"], 128)
-        if prompt.startswith("<task-notification>"):
-            facts["notification"] = True  # a background task ended: not a request of the user's
-        else:
-            facts["text"] = clip(masked(prompt, 8192)[:300], 3600)
-        facts.update(_process_facts())
-    elif event.name == "SessionStart":
-        client = environment("AI_AGENT")
-        if client:
-            facts["client"] = clip(client, 128)
-        facts.update(_process_facts())
-    elif event.name == "StopFailure":
-        facts["error"] = masked(_text(event.fields.get("error")), 400)
-    tasks = event.fields.get("background_tasks")
-    if type(tasks) is list and tasks:
-        facts["background_tasks"] = len(tasks)
-    return [facts]
+    if "tool" not in facts:
+        return [{**facts, **_moment_facts(event)}]
+    facts.update(_call_facts(event, project, base))
+    if event.name == "PreToolUse":
+        return [facts]
+    facts.update(_result_facts(event))
+    difference = _object(_object(event.fields.get("tool_response")).get("bashEditDiff"))
+    if not difference:
+        return [facts]
+    from .changes import with_changes
+
+    size = len(encode(facts))
+    return with_changes(facts, size, difference, lambda path: locate(path, project, base))
 
 
 def record(event: Event, **facts: "Any") -> str:
@@ -892,9 +677,9 @@ def run(name: str, handle: "Callable[[Event], str]" = record, seconds: float = 5
     try:
         signal(SIGALRM, give_up)
         setitimer(ITIMER_REAL, seconds)
-        data = read_stdin()
+        text = read_stdin()
         if environment("WORKFLOW_STATE") != "off":
-            told = handle(Event(parse(data), name))
+            told = handle(Event(parse(text), name))
             if told:
                 raise Unusable(told)
     # Nothing may get past here: a traceback is noise, and who exits with 2 blocks the tool.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
-from . import journal, workspace
+from . import workspace
 from .policy import CONTINUES
+from .process import process_start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def is_alive(process: dict[str, Any] | None) -> bool:
     except (OSError, OverflowError):
         return False
     started = process.get("started")
-    return not started or journal.process_start(process["pid"]) == started
+    return not started or process_start(process["pid"]) == started
 
 
 def condition(live: dict[str, Any]) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import time
 
-from . import journal
+from .founding import TEMPORARY
 
 RETIRED = 3600
 """Seconds after which a temporary file's writer is taken for dead."""
 
 
-def sweep(folder: int, beginning: str = journal.TEMPORARY) -> None:
+def sweep(folder: int, beginning: str = TEMPORARY) -> None:
     """Remove the old files of an open folder whose names begin so. Raises OSError."""
     for entry in os.listdir(folder):
         if entry.startswith(beginning) and _is_retired(entry, folder):

@@ -6,6 +6,7 @@ import os
 import time
 
 from . import journal, litter, workspace
+from .founding import TEMPORARY
 from .sessions import checkpoint_name
 from .state import State
 
@@ -35,9 +36,7 @@ def tidy(state: State, now: float | None = None) -> list[str]:
             workspace.remove_journal(state.directory, session)
             removed.append(session)
     state.store.sweep()
-    _sweep(
-        journal.TEMPORARY, lambda: journal.descend(journal.open_state(state.directory), "sessions")
-    )
+    _sweep(TEMPORARY, lambda: journal.descend(journal.open_state(state.directory), "sessions"))
     _sweep("key.", lambda: os.open(os.path.dirname(journal.key_path()), journal.DIRECTORY))
     return removed
 

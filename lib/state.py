@@ -30,6 +30,7 @@ if not __package__:
 
 from . import journal, replay, workspace
 from . import session as folding
+from .changes import in_pieces
 from .jsontext import dumps
 from .sealing import is_refused, sealed
 from .sessions import Sessions, checkpoint_name
@@ -516,7 +517,7 @@ def _files_records(paths: Any) -> list[Document]:
         raise BadValue(f"{FILES} takes a list of paths; nothing was saved")
     if len(set(paths)) != len(paths):
         raise BadValue(f"{FILES} names a path twice; nothing was saved")
-    pieces = [piece.get("paths", []) for piece in journal.in_pieces({"paths": paths})]
+    pieces = [piece.get("paths", []) for piece in in_pieces({"paths": paths})]
     token = os.urandom(4).hex()
     return [
         {"event": "Files", "set": token, "part": number, "of": len(pieces), "paths": piece}

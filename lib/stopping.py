@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import journal, lineage, replay, workspace, worktree
+from .changes import in_pieces
 from .state import State
 
 TYPE_CHECKING = False
@@ -105,11 +106,11 @@ def _records(seen: dict[str, Any], prints: dict[str, str]) -> list[dict[str, Any
     changes = {kind: seen[kind] for kind in worktree.KINDS if kind in seen}
     records = []
     if seen:
-        pieces = journal.in_pieces(changes)
+        pieces = in_pieces(changes)
         # With a turn's beginning as their call, a stop that two hooks tell of counts once.
         about = {"event": "Worktree", "head": seen["head"], "call": seen["since"]}
         records += [{**about, **piece} for piece in pieces]
-    for piece in journal.in_pieces({"paths": list(prints)}, extra=60):
+    for piece in in_pieces({"paths": list(prints)}, extra=60):
         if piece:
             marks = {path: prints[path] for path in piece["paths"]}
             records.append({"event": "Worktree", "fingerprints": marks})

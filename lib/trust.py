@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from . import journal, replay, workspace
+from .founding import CREATE, TEMPORARY
 from .lineage import ALIVE, condition
 from .sealing import sealed, verdict_on
 from .stores import CHECKPOINTS, KEYS, StoreError
@@ -69,8 +70,8 @@ def _adopt_journal(state: State, session: str, dry_run: bool) -> int:
 
 
 def _replace(directory: int, name: str, data: bytes) -> None:
-    temporary = journal.TEMPORARY + os.urandom(8).hex()
-    descriptor = os.open(temporary, journal.CREATE, 0o600, dir_fd=directory)
+    temporary = TEMPORARY + os.urandom(8).hex()
+    descriptor = os.open(temporary, CREATE, 0o600, dir_fd=directory)
     try:
         with open(descriptor, "wb") as file:
             file.write(data)

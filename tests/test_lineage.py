@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lib import journal, lineage
+from lib.process import process_start
 from tests.conftest import Hooks
 
 
@@ -245,7 +246,7 @@ def test_the_process_of_a_resumed_session_counts_and_not_its_first(hooks, client
 
 
 def recorded(number: int, **changed: object) -> dict:
-    started = journal.process_start(number)
+    started = process_start(number)
     process = {"pid": number, "host": os.uname().nodename, "started": started}
     return {**process, **changed}
 

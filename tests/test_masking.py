@@ -188,7 +188,7 @@ def test_harmless_text_stays_as_it_is(text):
 def test_harmless_text_is_recorded_as_it_is(hooks):
     for text in HARMLESS.values():
         hooks.prompt("s1", text)
-    lines = (hooks.directory / "sessions" / "s1.jsonl").read_bytes().split(b"\n")
+    lines = (hooks.directory / "sessions" / "s1.jsonl").read_text().split("\n")
     kept = [journal.parse(line)["text"] for line in lines if line]
     assert kept == [text[:300] for text in HARMLESS.values()]
 

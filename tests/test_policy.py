@@ -7,6 +7,7 @@ import json
 import pytest
 
 from lib import journal, session, workspace
+from lib.heredoc import without_heredocs
 from lib.policy import PHASES, Rules, matches
 
 TOOLS = {
@@ -170,7 +171,7 @@ HEREDOCS = {
 
 @pytest.mark.parametrize(("command", "phase"), HEREDOCS.values(), ids=HEREDOCS)
 def test_what_a_here_document_holds_is_no_command(command, phase):
-    assert Rules().phase_of_command(journal.without_heredocs(command)) == phase
+    assert Rules().phase_of_command(without_heredocs(command)) == phase
 
 
 MODES = {

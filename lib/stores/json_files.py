@@ -23,6 +23,7 @@ import time
 
 from .. import journal, litter
 from ..aside import set_aside
+from ..founding import CREATE, TEMPORARY, furnish
 from ..sealing import is_refused, opened, sealed, text_of
 from . import CHECKPOINTS, KEYS, Busy, Damaged, NewerVersion, StoreError
 
@@ -60,7 +61,7 @@ class _Folder:
         try:
             descriptor = journal.open_state(self._store.directory, self._create)
             if self._create:
-                journal.furnish(descriptor)
+                furnish(descriptor)
             if self._shelf != KEYS:
                 mode = 0o700 if self._create else 0
                 descriptor = journal.descend(descriptor, self._shelf, mode)
@@ -254,10 +255,10 @@ class JsonFiles:
                 f"{self._path(shelf, file)} would have {len(text) >> 20} MB; a document holds at "
                 f"most {SIZE_LIMIT >> 20}; nothing was changed"
             )
-        temporary = journal.TEMPORARY + os.urandom(8).hex()
+        temporary = TEMPORARY + os.urandom(8).hex()
         with _Folder(self, shelf, create=True) as folder:
             try:
-                descriptor = os.open(temporary, journal.CREATE, 0o600, dir_fd=folder)
+                descriptor = os.open(temporary, CREATE, 0o600, dir_fd=folder)
                 try:
                     _write_all(descriptor, text.encode())
                     os.fsync(descriptor)
@@ -360,9 +361,7 @@ class JsonFiles:
     def failed(self, error: OSError, shelf: str) -> StoreError:
         """The error of a call in a shelf's folder, in this family's words."""
         name = error.filename if isinstance(error.filename, str) else ""
-        where = self._path(
-            shelf, "" if name.startswith(journal.TEMPORARY) else os.path.basename(name)
-        )
+        where = self._path(shelf, "" if name.startswith(TEMPORARY) else os.path.basename(name))
         return StoreError(f"{where}: {error.strerror or error}")
 
 

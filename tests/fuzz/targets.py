@@ -32,7 +32,7 @@ def event(data: bytes) -> None:
     """Stdin -> records: refused in words, or read back as they were, folded, and told."""
     name = SCRIPTS[data[0] % len(SCRIPTS)] if data else "Stop"
     try:
-        given = journal.Event(journal.parse(data[1:]), name)
+        given = journal.Event(journal.parse(data[1:].decode("utf-8", "replace")), name)
     except journal.Unusable:
         return
     assert "/" not in given.session

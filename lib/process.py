@@ -1,0 +1,35 @@
+"""Which process of the client this is: a number alone may be another's tomorrow."""
+
+import posix  # not os: hooks use this
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def process_facts(number: str) -> "dict[str, Any]":
+    """The process with this number, on this host, now; {} where that is no process's number."""
+    if not (number.isascii() and number.isdigit()) or len(number) > 10:
+        return {}
+    facts: dict[str, Any] = {"pid": int(number), "host": posix.uname().nodename[:128]}
+    started = process_start(facts["pid"])
+    if started:
+        facts["started"] = started
+    return facts
+
+
+def process_start(pid: int) -> int:
+    """When a process started, in the kernel's ticks since it booted.
+
+    0 where /proc does not say, and for a process that has ended and waits for its parent.
+    """
+    try:
+        descriptor = posix.open(f"/proc/{pid}/stat", posix.O_RDONLY | posix.O_CLOEXEC)
+        try:
+            fields = posix.read(descriptor, 1024).rpartition(b")")[2].split()
+        finally:
+            posix.close(descriptor)
+        # proc(5): state is the 3rd field, the first after the command's name; starttime the 22nd
+        return 0 if fields[0] == b"Z" else int(fields[19])
+    except (OSError, IndexError, ValueError):
+        return 0
