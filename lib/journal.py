@@ -327,19 +327,22 @@ def read_key() -> bytes:
     return key if private and len(key) == 32 else b""
 
 
-def check(scope: str, body: bytes, key: bytes) -> str:
+def check(scope: str, body: "bytes | memoryview", key: bytes) -> str:
     """The check value of `body`: 8 hex digits that tell damage, then 16 that tell whose it is.
 
     `scope` (a session's stem, a checkpoint's name) is digested with it, so that a record copied
     elsewhere is not taken for one written there. Without a key the second part proves nothing.
     """
-    plain = blake2b(scope.encode() + b"\n" + body, digest_size=4).hexdigest()
-    return f"{plain}.{proof(scope, body, key)}"
+    plain = blake2b(scope.encode() + b"\n", digest_size=4)
+    plain.update(body)  # not joined to the scope: a checkpoint's body may have many megabytes
+    return f"{plain.hexdigest()}.{proof(scope, body, key)}"
 
 
-def proof(scope: str, body: bytes, key: bytes) -> str:
+def proof(scope: str, body: "bytes | memoryview", key: bytes) -> str:
     """The second part of a check value: who has not the key cannot make it."""
-    return blake2b(scope.encode() + b"\n" + body, digest_size=8, key=key).hexdigest()
+    keyed = blake2b(scope.encode() + b"\n", digest_size=8, key=key)
+    keyed.update(body)
+    return keyed.hexdigest()
 
 
 # --- the record --------------------------------------------------------------------------------

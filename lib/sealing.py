@@ -22,44 +22,55 @@ else:
 _CHECK = ',\n  "check": "'
 _SESSION = '\n  "session": {'
 _INDENT = "    "
+_NAMED = 400
+"""Bytes of a document among which its name is."""
+
 TABLES = ("files_processed", "files_read")
 """What a session keeps as tables: the members that grow with the work."""
 
 
 class Sealed(Base):
-    """A document as a store holds it: its `text`, and what it is `worth`."""
+    """A document as a store holds it: the `data` of its file, and what it is `worth`."""
 
-    __slots__ = ("text", "worth")
+    __slots__ = ("data", "worth")
 
-    def __init__(self, document: Document, text: str, worth: str) -> None:
+    def __init__(self, document: Document, data: bytes, worth: str) -> None:
         super().__init__(document)
-        self.text = text
+        self.data = data
         self.worth = worth
 
 
-def layout(value: object, depth: int = 3, indent: str = "") -> str:
+def layout(value: object) -> str:
     """`value` as JSON for people and line-wise tools.
 
     Members to a depth have lines of their own, but for small objects below the top.
     """
+    return "".join(_pieces(value))
+
+
+def _pieces(value: object, depth: int = 3, indent: str = "") -> list[str]:
+    """The text in pieces: joined at each depth, a long one would be copied time and again."""
     if isinstance(value, Table):
-        return value.text(indent)
+        return value.pieces(indent)
     if not isinstance(value, dict) or not value or depth == 0:
-        return dumps(value)
+        return [dumps(value)]
     if depth < 3 and not any(isinstance(item, (dict, list, Table)) for item in value.values()):
         line = dumps(value)
         if len(line) + len(indent) <= 88:
-            return line
+            return [line]
     inner = indent + "  "
-    members = [
-        f"{inner}{dumps(name)}: {layout(item, depth - 1, inner)}" for name, item in value.items()
-    ]
-    return "{\n" + ",\n".join(members) + f"\n{indent}}}"
+    pieces: list[str] = []
+    for name, item in value.items():
+        pieces.append(f"{',' if pieces else '{'}\n{inner}{dumps(name)}: ")
+        pieces += _pieces(item, depth - 1, inner)
+    return [*pieces, f"\n{indent}}}"]
 
 
-def text_of(document: Document) -> str:
-    """A document's text, with a line feed at its end."""
-    return document.text if isinstance(document, Sealed) else layout(document) + "\n"
+def data_of(document: Document) -> bytes:
+    """What a document's file holds."""
+    if isinstance(document, Sealed):
+        return document.data
+    return layout(document).encode() + b"\n"
 
 
 def sealed(name: str, document: Document) -> Sealed:
@@ -69,32 +80,35 @@ def sealed(name: str, document: Document) -> Sealed:
     file stays what it is.
     """
     whole = {member: value for member, value in document.items() if member != "check"}
-    body = layout(whole)[:-2]
-    check = journal.check(_own_name(body) or name, body.encode(), replay.users_key())
-    return Sealed({**whole, "check": check}, f'{body}{_CHECK}{check}"\n}}\n', replay.OURS)
+    body = "".join(_pieces(whole)[:-1]).encode()
+    check = journal.check(_own_name(body) or name, body, replay.users_key())
+    data = b"".join([body, f'{_CHECK}{check}"\n}}\n'.encode()])
+    return Sealed({**whole, "check": check}, data, replay.OURS)
 
 
-def opened(name: str, text: str) -> Sealed:
-    """The document of a text, and what it is worth. Raises ValueError and RecursionError."""
-    body, _, rest = text.rpartition(_CHECK)
+def opened(name: str, data: bytes) -> Sealed:
+    """The document of a file, and what it is worth. Raises ValueError and RecursionError."""
+    text = data.decode()
+    end = max(data.rfind(_CHECK.encode()), 0)
+    body, rest = memoryview(data)[:end], data[end + len(_CHECK) :].decode()
     given = rest[:-4] if rest[-4:] == '"\n}\n' else ""
     key = replay.users_key()
     scope = _own_name(body) or name
-    if key and given and given[9:] == journal.proof(scope, body.encode(), key):
-        return Sealed(_quickly(text), text, replay.OURS)
+    if key and given and given[9:] == journal.proof(scope, body, key):
+        return Sealed(_quickly(text), data, replay.OURS)
     document = loads(text)
     if not isinstance(document, dict):
         raise ValueError("it is not an object")
     if isinstance(document.get("check"), str):
-        worth = replay.verdict(scope, body.encode(), given, key)
+        worth = replay.verdict(scope, body, given, key)
     else:
         worth = replay.OURS if replay.trusts_all() else replay.FOREIGN
-    return Sealed(document, text, worth)
+    return Sealed(document, data, worth)
 
 
-def _own_name(body: str) -> str:
+def _own_name(body: bytes | memoryview) -> str:
     """The "name" of a checkpoint, which stands in its second line or third; "" for a key."""
-    for line in body[:400].split("\n")[1:4]:
+    for line in bytes(body[:_NAMED]).decode("utf-8", "replace").split("\n")[1:4]:
         if line.startswith('  "name": "') and line.endswith('",'):
             return line[11:-2]
     return ""
@@ -121,7 +135,7 @@ def verdict_on(name: str, document: Document) -> str:
     """Whether a document is OURS, FOREIGN, or DAMAGED by a hand or a disk."""
     if isinstance(document, Sealed):
         return document.worth
-    return opened(name, layout(document) + "\n").worth
+    return opened(name, data_of(document)).worth
 
 
 def is_refused(name: str, document: Document) -> bool:

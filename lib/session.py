@@ -360,12 +360,12 @@ def _touch(state: State, name: str, path: str, record: Record, outcome: str) -> 
         if before["last"] >= state["started"]:
             return
     files[path] = {
+        "first": before["first"] if before else record["at"],
+        "last": record["at"],
         "tool": record.get("tool"),
         "count": before["count"] + 1 if before else 1,
         "agent": record.get("agent"),
         "call": call,
-        "first": before["first"] if before else record["at"],
-        "last": record["at"],
         "outcome": outcome,
     }
 
@@ -419,12 +419,12 @@ def _set_files(state: State, record: Record, _rules: Rules) -> None:
     inner["applied"] = {**inner["applied"], "Files": record.get("set")}
     known = state["files_processed"]
     as_given = {
+        "first": record["at"],
+        "last": record["at"],
         "tool": None,
         "count": 0,
         "agent": None,
         "call": None,
-        "first": record["at"],
-        "last": record["at"],
     }
     state["files_processed"] = Table(
         {path: known.get(path) or {**as_given, "outcome": "given"} for path in paths}

@@ -275,11 +275,13 @@ class State:
     ) -> None:
         created = journal.now()
         document: Document = {"v": journal.VERSION, "name": name, "created": created}
-        document.update(trigger=trigger, keys=documents, session=None)
+        document["trigger"] = trigger
+        session = None
         if live:
             session = {**live, "last_checkpoint": name, "last_checkpoint_at": created}
+            # Before what grows, so that it is found in the file's head.
             document["journal"] = {"session": live["session_id"], **session.pop("journal")}
-            document["session"] = session
+        document.update(keys=documents, session=session)
         self.store.write(CHECKPOINTS, name, sealed(name, document))
 
     def _unused(self, base: str) -> str:

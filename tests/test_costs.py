@@ -51,7 +51,7 @@ LOADED = {
     "PostToolUse": ({**CALL, "tool_response": {"type": "create"}}, TOOL),
     "PostToolUseFailure": ({**CALL, "error": "it did not work"}, TOOL),
     "UserPromptSubmit": ({"prompt": "Please add a page"}, TOOL | {"lib.process"}),
-    "Stop": ({}, STATE | {"lib.stopping"}),
+    "Stop": ({}, STATE | {"lib.stopping", "lib.idle", "lib.turn"}),
     "SessionStart": (
         {"source": "startup"},
         STATE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 
 import pytest
@@ -61,6 +62,88 @@ def test_a_checkpoint_is_what_the_whole_journal_folds_to(worked):
     for about in (incremental, whole):
         del about["last_checkpoint"], about["last_checkpoint_at"]
     assert whole == incremental
+
+
+@pytest.fixture
+def idle(worked):
+    """A session whose last stop was preceded by nothing, and what its checkpoint is then."""
+    worked.stop("s")
+    worked.stop("s")  # were the keys and the checkpoint written in one tick of the clock, say
+    return worked
+
+
+def identity(hooks) -> tuple[int, int]:
+    """What tells a checkpoint from one that was put in its place."""
+    status = (hooks.directory / "checkpoints" / "session-s.json").stat()
+    return status.st_ino, status.st_mtime_ns
+
+
+def test_a_stop_when_nothing_happened_writes_no_checkpoint(idle):
+    before = identity(idle)
+    stopped = idle.show("s")["last_stop"]
+    idle.stop("s")
+    assert identity(idle) == before
+    assert idle.show("s")["last_stop"] > stopped
+
+
+SINCE = {
+    "a request": lambda hooks: hooks.prompt("s", "more"),
+    "a call": lambda hooks: hooks.call("s", "Read", "2", {"file_path": "a.py"}),
+    "a call that began": lambda hooks: hooks.send(
+        {"hook_event_name": "PreToolUse", "session_id": "s", "tool_name": "Bash"}
+    ),
+    "a resumption": lambda hooks: hooks.start("s", "resume"),
+    "a stop with tasks in the background": lambda hooks: hooks.stop("s", background_tasks=[{}]),
+    "a phase": lambda hooks: hooks.cli("phase", "ship", "--session", "s"),
+    "a key": lambda hooks: hooks.cli("set", "plan", "1"),
+    "a key that went": lambda hooks: hooks.cli("unset", "before"),
+    "a key edited by hand": lambda hooks: (hooks.directory / "before.json").write_text(
+        '{"value": 2, "timestamp": "2026-11-23T14:31:05.123Z"}'
+    ),
+    "a list of files edited by hand": lambda hooks: (
+        hooks.directory / "files_processed.json"
+    ).write_text('{"value": [], "timestamp": "2026-11-23T14:31:05.123Z"}'),
+    "a restore": lambda hooks: hooks.cli("restore", "session-s", "--session", "s"),
+    "a compaction": lambda hooks: hooks.send({"hook_event_name": "PreCompact", "session_id": "s"}),
+    "a checkpoint's end": lambda hooks: (
+        hooks.directory / "checkpoints" / "session-s.json"
+    ).unlink(),
+    "a checkpoint's damage": lambda hooks: (
+        hooks.directory / "checkpoints" / "session-s.json"
+    ).write_text("{}"),
+    "a checkpoint of another session": lambda hooks: (
+        hooks.directory / "checkpoints" / "session-s.json"
+    ).write_text(saved_text(hooks).replace('"session": "s"', '"session": "t"')),
+    "damage in the journal": lambda hooks: append(hooks, b"no record\n"),
+    "a journal cut short": lambda hooks: cut(hooks, 40),
+    "a journal begun anew": lambda hooks: cut(hooks, 10**9),
+}
+
+
+def saved_text(hooks) -> str:
+    return (hooks.directory / "checkpoints" / "session-s.json").read_text()
+
+
+def append(hooks, data: bytes) -> None:
+    with (hooks.directory / "sessions" / "s.jsonl").open("ab") as file:
+        file.write(data)
+
+
+def cut(hooks, size: int) -> None:
+    journal = hooks.directory / "sessions" / "s.jsonl"
+    os.truncate(journal, max(0, journal.stat().st_size - size))
+
+
+@pytest.mark.parametrize("since", SINCE)
+def test_a_stop_writes_a_checkpoint_after(idle, since):
+    idle.cli("set", "before", "1")
+    idle.stop("s")
+    before = identity(idle)
+    idle.stop("s")
+    assert identity(idle) == before
+    SINCE[since](idle)
+    idle.script("stop.py", '{"hook_event_name": "Stop", "session_id": "s"}')
+    assert identity(idle) != before
 
 
 def test_a_damaged_checkpoint_is_told_once_and_made_anew(worked):

@@ -24,7 +24,7 @@ import time
 from .. import journal, litter
 from ..aside import set_aside
 from ..founding import CREATE, TEMPORARY, furnish
-from ..sealing import is_refused, opened, sealed, text_of
+from ..sealing import data_of, is_refused, opened, sealed
 from . import CHECKPOINTS, KEYS, Busy, Damaged, NewerVersion, StoreError
 
 TYPE_CHECKING = False
@@ -89,6 +89,7 @@ class JsonFiles:
         self.directory = directory
         self.finish: Callable[[Document], None] = lambda note: None
         self._held = 0
+        self._read: dict[tuple[str, str], tuple[int, ...]] = {}
 
     # --- reading ---
 
@@ -144,17 +145,23 @@ class JsonFiles:
                     return None, "is a symlink"
                 raise
             try:
-                wrong = _wrong_kind(os.fstat(descriptor))
-                data = b"" if wrong else _read_all(descriptor)
+                status = os.fstat(descriptor)
+                wrong = _wrong_kind(status)
+                data = b"" if wrong else _read_all(descriptor, status.st_size)
             finally:
                 _close(descriptor)
-        return (None, wrong) if wrong else self._parse(data, shelf, file)
+        if wrong:
+            return None, wrong
+        document, wrong = self._parse(data, shelf, file)
+        if not wrong:
+            self._read[shelf, file] = _identity(status)
+        return document, wrong
 
     def _parse(self, data: bytes, shelf: str, file: str) -> tuple[Document | None, str]:
         try:
             # A stem is its name, with a digest behind it where the name has capitals.
             name = INTENT if file == INTENT else file[:-5].partition("~")[0]
-            document = opened(name, data.decode())
+            document = opened(name, data)
         except ValueError as error:
             return None, f"is not a JSON object ({error})"
         except RecursionError:
@@ -205,7 +212,18 @@ class JsonFiles:
             self._write_file(shelf, file, document)
 
     def _refuse_newer(self, shelf: str, file: str) -> None:
-        """Raise NewerVersion for what must not be replaced; what is damaged is set aside."""
+        """Raise NewerVersion for what must not be replaced; what is damaged is set aside.
+
+        A file that has been read, and is still the same, is neither: a large one is not read twice.
+        """
+        try:
+            with _Folder(self, shelf) as folder:
+                if folder is not None and (shelf, file) in self._read:
+                    status = os.stat(file, dir_fd=folder, follow_symlinks=False)
+                    if self._read[shelf, file] == _identity(status):
+                        return
+        except StoreError:
+            pass  # whatever it is, reading it tells it better
         try:
             self._read_file(shelf, file)
         except Damaged:
@@ -249,10 +267,10 @@ class JsonFiles:
         return False
 
     def _write_file(self, shelf: str, file: str, document: Document) -> None:
-        text = text_of(document)
-        if len(text) > SIZE_LIMIT:  # it would be taken for damaged when it is read
+        data = data_of(document)
+        if len(data) > SIZE_LIMIT:  # it would be taken for damaged when it is read
             raise StoreError(
-                f"{self._path(shelf, file)} would have {len(text) >> 20} MB; a document holds at "
+                f"{self._path(shelf, file)} would have {len(data) >> 20} MB; a document holds at "
                 f"most {SIZE_LIMIT >> 20}; nothing was changed"
             )
         temporary = TEMPORARY + os.urandom(8).hex()
@@ -260,7 +278,7 @@ class JsonFiles:
             try:
                 descriptor = os.open(temporary, CREATE, 0o600, dir_fd=folder)
                 try:
-                    _write_all(descriptor, text.encode())
+                    _write_all(descriptor, data)
                     os.fsync(descriptor)
                 finally:
                     os.close(descriptor)  # not silently: some file systems report a full disk here
@@ -394,12 +412,18 @@ def _wrong_shape(shelf: str, file: str, document: Document) -> str:
     return "" if session is None or isinstance(session, dict) else "has a session of a wrong shape"
 
 
-def _read_all(descriptor: int) -> bytes:
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    """What no two states of a file have in common."""
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _read_all(descriptor: int, size: int) -> bytes:
+    """A file of about `size` bytes, in one piece where it can be: joining many is slow."""
     chunks: list[bytes] = []
     while True:
-        chunk = os.read(descriptor, 1 << 20)
+        chunk = os.read(descriptor, size + 1 if not chunks else 1 << 20)
         if not chunk:
-            return b"".join(chunks)
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
         chunks.append(chunk)
 
 

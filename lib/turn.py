@@ -1,0 +1,113 @@
+"""The end of a turn: what git and the disk show is noted, then the session is checkpointed."""
+
+from __future__ import annotations
+
+from . import journal, lineage, replay, workspace, worktree
+from .changes import in_pieces
+from .state import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .table import Table
+
+
+def close(event: journal.Event, project: str) -> list[str]:
+    """Note what changed unseen, and checkpoint; what the user should be told though it was done.
+
+    Raises StateError.
+    """
+    state = State(journal.find_state(project), event.session)
+    live = state.live()
+    seen = _what_changed(state, project, live)
+    prints = worktree.fingerprints(project, _with(live["files_processed"], seen))
+    records = _records(seen, prints)
+    if records:
+        journal.write(state.directory, event.session, *records)
+    state.checkpoint_session(event.name)
+    return state.sessions.notices
+
+
+def _what_changed(state: State, project: str, live: dict[str, Any]) -> dict[str, Any]:
+    """What git saw change in this turn, if a shell ran in it, less what others did."""
+    if not live["fold"]["shell"]:
+        return {}
+    began = live["fold"]["since"] or live["started"]
+    try:
+        found = worktree.changed_since(project, replay.seconds(began), _commands(state, began))
+    except OSError as error:
+        unseen = "what the commands of this turn changed could not be seen"
+        state.sessions.notices.append(f"{unseen}: {error.filename}: {error.strerror}")
+        return {}
+    if found is None:
+        return {}
+    others = _changed_by_others(state, began)
+    news: dict[str, Any] = {"head": found["head"], "since": began}
+    if others is None:
+        return news
+    for kind in worktree.KINDS:
+        for path in found.get(kind, ()):
+            known = live["files_processed"].get(path)
+            told = known and (known["last"] >= began or known["outcome"] == kind == "deleted")
+            if path in others or told:
+                continue
+            outcome = "changed" if known and kind == "created" else kind
+            news.setdefault(outcome, []).append(path)
+    return news
+
+
+def _commands(state: State, since: str) -> str:
+    records = state.sessions.calls_since(state.session, since) or []
+    return "\n".join([str(record.get("command", "")) for record in records])
+
+
+def _changed_by_others(state: State, since: str) -> set[str] | None:
+    """Paths that other sessions changed since a time, or are about to.
+
+    None when one of them ran a shell meanwhile, or runs one: what that changes, git cannot tell
+    from ours.
+    """
+    paths: set[str] = set()
+    rules = state.sessions.rules
+    for changed, session in workspace.journals(state.directory)[: lineage.EXAMINED]:
+        if session == state.session:
+            continue
+        calls: list[dict[str, Any]] = []
+        if changed >= replay.seconds(since):
+            known = state.sessions.calls_since(session, since)
+            if known is None:
+                return None
+            calls = known
+        other = state.sessions.glimpse(session)
+        if other and lineage.condition(other) == lineage.ALIVE:
+            calls += other["in_flight"]
+        if any("command" in call for call in calls):
+            return None
+        for call in calls:
+            paths.update(rules.changed(call))
+    return paths
+
+
+def _with(files: Table, seen: dict[str, Any]) -> Table:
+    """The files processed once what was seen is among them."""
+    files = files.copy()
+    for kind in worktree.KINDS:
+        files.update({path: {"last": "~"} for path in seen.get(kind, ())})
+    return files
+
+
+def _records(seen: dict[str, Any], prints: dict[str, str]) -> list[dict[str, Any]]:
+    """The observations as records that each fit one."""
+    changes = {kind: seen[kind] for kind in worktree.KINDS if kind in seen}
+    records = []
+    if seen:
+        pieces = in_pieces(changes)
+        # With a turn's beginning as their call, a stop that two hooks tell of counts once.
+        about = {"event": "Worktree", "head": seen["head"], "call": seen["since"]}
+        records += [{**about, **piece} for piece in pieces]
+    for piece in in_pieces({"paths": list(prints)}, extra=60):
+        if piece:
+            marks = {path: prints[path] for path in piece["paths"]}
+            records.append({"event": "Worktree", "fingerprints": marks})
+    return records
