@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .quoting import ascii_quoted, quoted, word
 from .replay import seconds
+from .session import newest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -181,8 +182,8 @@ class Context:
 
     def _files(self, most: int) -> str:
         files = self.live["files_processed"]
-        newest = files.newest(most)
-        words = [f"{ascii_quoted(path)} {self._file(files[path])}" for path in newest]
+        last = newest(self.live, most)
+        words = [f"{ascii_quoted(path)} {self._file(files[path])}" for path in last]
         more = f"; +{len(files) - most} more" if len(files) > most else ""
         read = f" Files read: {len(self.live['files_read'])}." if self.live["files_read"] else ""
         return f"Files changed ({len(files)}): {'; '.join(words) or 'none'}{more}.{read}"

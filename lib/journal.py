@@ -57,6 +57,9 @@ MANUAL = "manual"
 STDIN_LIMIT = 64 << 20
 """Bytes of an event that are parsed; the client's largest seen were 5 MB."""
 
+LARGE = 1 << 17
+"""Bytes of an event that is not read as it is, but without its long strings."""
+
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -132,11 +135,9 @@ def parse(text: str) -> "dict[str, Any]":
     return value
 
 
-def read_stdin() -> str:
+def read_stdin() -> bytearray:
     """All of stdin: a writer whose reader stops early gets EPIPE. Raises Unusable past a limit."""
-    # One buffer that grows in place, and is gone before the text is parsed: of an event of 5 MB
-    # each copy that is kept costs a third of the interpreter's start.
-    data = bytearray()
+    data = bytearray()  # one buffer that grows in place: a copy of 5 MB takes a third of the start
     size = 0
     while True:
         # Standard input is a socket under the client: descriptor 0 can be read, /dev/stdin not.
@@ -148,7 +149,16 @@ def read_stdin() -> str:
             data += chunk
     if size > STDIN_LIMIT:
         raise Unusable(f"the event has {size >> 20} MB; at most {STDIN_LIMIT >> 20} are read")
-    return data.decode("utf-8", "replace")
+    return data
+
+
+def fields_of(data: bytearray) -> "dict[str, Any]":
+    """The event in what stdin held. Raises Unusable."""
+    if len(data) < LARGE:
+        return parse(data.decode("utf-8", "replace"))
+    from .skim import skim
+
+    return skim(data)
 
 
 # --- the place ---------------------------------------------------------------------------------
@@ -327,22 +337,29 @@ def read_key() -> bytes:
     return key if private and len(key) == 32 else b""
 
 
-def check(scope: str, body: "bytes | memoryview", key: bytes) -> str:
+def check(scope: str, body: "bytes | bytearray | memoryview", key: bytes) -> str:
     """The check value of `body`: 8 hex digits that tell damage, then 16 that tell whose it is.
 
     `scope` (a session's stem, a checkpoint's name) is digested with it, so that a record copied
     elsewhere is not taken for one written there. Without a key the second part proves nothing.
     """
-    plain = blake2b(scope.encode() + b"\n", digest_size=4)
-    plain.update(body)  # not joined to the scope: a checkpoint's body may have many megabytes
-    return f"{plain.hexdigest()}.{proof(scope, body, key)}"
+    digest = _digest(scope, body)
+    return f"{digest[:4].hex()}.{_keyed(digest, key)}"
 
 
-def proof(scope: str, body: "bytes | memoryview", key: bytes) -> str:
+def proof(scope: str, body: "bytes | bytearray | memoryview", key: bytes) -> str:
     """The second part of a check value: who has not the key cannot make it."""
-    keyed = blake2b(scope.encode() + b"\n", digest_size=8, key=key)
-    keyed.update(body)
-    return keyed.hexdigest()
+    return _keyed(_digest(scope, body), key)
+
+
+def _digest(scope: str, body: "bytes | bytearray | memoryview") -> bytes:
+    digest = blake2b(scope.encode() + b"\n", digest_size=32)
+    digest.update(body)  # not joined to the scope: a checkpoint's body may have many megabytes
+    return digest.digest()
+
+
+def _keyed(digest: bytes, key: bytes) -> str:
+    return blake2b(digest, digest_size=8, key=key).hexdigest()
 
 
 # --- the record --------------------------------------------------------------------------------
@@ -482,8 +499,8 @@ _SECRET_SIGNS = (
 def masked(text: str, limit: int) -> str:
     """The head of `text`, its secrets masked, in at most about `limit` bytes of JSON.
 
-    The patterns need `re`, which nearly doubles a hook's time: they are loaded only for a text
-    with a sign of a secret in it.
+    The patterns need `re`, which takes longer than all the rest: they are loaded only for a text
+    that lib/signs.py, loaded for a word that may name a secret, cannot let pass.
     """
     window = text[:8192]
     if len(text) > 8192:
@@ -493,9 +510,12 @@ def masked(text: str, limit: int) -> str:
     lowered = window.lower()
     for sign in _SECRET_SIGNS.split():
         if sign in lowered:
-            from .masking import mask
+            from .signs import may_hold_secret
 
-            window = mask(window)
+            if may_hold_secret(window):
+                from .masking import mask
+
+                window = mask(window)
             break
     return clip(window, limit)
 
@@ -522,9 +542,12 @@ def locate(path: str, project: str, base: str) -> str:
         path = path[len(project) + 1 :]
     for sign in _TOKEN_SIGNS.split():
         if sign in path:
-            from .masking import mask_tokens
+            from .signs import may_hold_token
 
-            path = mask_tokens(path)
+            if may_hold_token(path):
+                from .masking import mask_tokens
+
+                path = mask_tokens(path)
             break
     short = clip(path, _PATH_BYTES)
     if short == path:
@@ -680,9 +703,9 @@ def run(name: str, handle: "Callable[[Event], str]" = record, seconds: float = 5
     try:
         signal(SIGALRM, give_up)
         setitimer(ITIMER_REAL, seconds)
-        text = read_stdin()
+        data = read_stdin()
         if environment("WORKFLOW_STATE") != "off":
-            told = handle(Event(parse(text), name))
+            told = handle(Event(fields_of(data), name))
             if told:
                 raise Unusable(told)
     # Nothing may get past here: a traceback is noise, and who exits with 2 blocks the tool.

@@ -43,7 +43,7 @@ def users_key() -> bytes:
         raise StoreError(str(error)) from None
 
 
-def verdict(scope: str, body: bytes | memoryview, given: str, key: bytes) -> str:
+def verdict(scope: str, body: bytes | bytearray | memoryview, given: str, key: bytes) -> str:
     """OURS, FOREIGN (whole, but written under another key or none) or DAMAGED."""
     if key and given[8:] == "." + journal.proof(scope, body, key):
         return OURS

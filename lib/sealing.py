@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 else:
     Base = dict
 
-_CHECK = ',\n  "check": "'
-_SESSION = '\n  "session": {'
-_INDENT = "    "
+_CHECK = b',\n  "check": "'
+_SESSION = b'\n  "session": {'
+_CLOSE = b"\n    }"
 _NAMED = 400
 """Bytes of a document among which its name is."""
 
@@ -34,7 +34,7 @@ class Sealed(Base):
 
     __slots__ = ("data", "worth")
 
-    def __init__(self, document: Document, data: bytes, worth: str) -> None:
+    def __init__(self, document: Document, data: bytes | bytearray, worth: str) -> None:
         super().__init__(document)
         self.data = data
         self.worth = worth
@@ -45,28 +45,28 @@ def layout(value: object) -> str:
 
     Members to a depth have lines of their own, but for small objects below the top.
     """
-    return "".join(_pieces(value))
+    return b"".join(_pieces(value)).decode()
 
 
-def _pieces(value: object, depth: int = 3, indent: str = "") -> list[str]:
+def _pieces(value: object, depth: int = 3, indent: str = "") -> list[bytes | memoryview]:
     """The text in pieces: joined at each depth, a long one would be copied time and again."""
     if isinstance(value, Table):
-        return value.pieces(indent)
+        return value.pieces()
     if not isinstance(value, dict) or not value or depth == 0:
-        return [dumps(value)]
+        return [dumps(value).encode()]
     if depth < 3 and not any(isinstance(item, (dict, list, Table)) for item in value.values()):
         line = dumps(value)
         if len(line) + len(indent) <= 88:
-            return [line]
+            return [line.encode()]
     inner = indent + "  "
-    pieces: list[str] = []
+    pieces: list[bytes | memoryview] = []
     for name, item in value.items():
-        pieces.append(f"{',' if pieces else '{'}\n{inner}{dumps(name)}: ")
+        pieces.append(f"{',' if pieces else '{'}\n{inner}{dumps(name)}: ".encode())
         pieces += _pieces(item, depth - 1, inner)
-    return [*pieces, f"\n{indent}}}"]
+    return [*pieces, f"\n{indent}}}".encode()]
 
 
-def data_of(document: Document) -> bytes:
+def data_of(document: Document) -> bytes | bytearray:
     """What a document's file holds."""
     if isinstance(document, Sealed):
         return document.data
@@ -80,23 +80,25 @@ def sealed(name: str, document: Document) -> Sealed:
     file stays what it is.
     """
     whole = {member: value for member, value in document.items() if member != "check"}
-    body = "".join(_pieces(whole)[:-1]).encode()
-    check = journal.check(_own_name(body) or name, body, replay.users_key())
-    data = b"".join([body, f'{_CHECK}{check}"\n}}\n'.encode()])
+    data = bytearray().join(_pieces(whole)[:-1])  # grows in place: it may have many megabytes
+    check = journal.check(_own_name(data) or name, data, replay.users_key())
+    data += b'%b%b"\n}\n' % (_CHECK, check.encode())
     return Sealed({**whole, "check": check}, data, replay.OURS)
 
 
 def opened(name: str, data: bytes) -> Sealed:
     """The document of a file, and what it is worth. Raises ValueError and RecursionError."""
-    text = data.decode()
-    end = max(data.rfind(_CHECK.encode()), 0)
-    body, rest = memoryview(data)[:end], data[end + len(_CHECK) :].decode()
-    given = rest[:-4] if rest[-4:] == '"\n}\n' else ""
+    end = max(data.rfind(_CHECK), 0)
+    body, rest = memoryview(data)[:end], data[end + len(_CHECK) :]
+    given = rest[:-4].decode("ascii", "replace") if rest[-4:] == b'"\n}\n' else ""
     key = replay.users_key()
     scope = _own_name(body) or name
     if key and given and given[9:] == journal.proof(scope, body, key):
-        return Sealed(_quickly(text), data, replay.OURS)
-    document = loads(text)
+        try:
+            return Sealed(_quickly(data), data, replay.OURS)
+        except ValueError:
+            pass  # laid out by another version
+    document = loads(data.decode())
     if not isinstance(document, dict):
         raise ValueError("it is not an object")
     if isinstance(document.get("check"), str):
@@ -106,7 +108,7 @@ def opened(name: str, data: bytes) -> Sealed:
     return Sealed(document, data, worth)
 
 
-def _own_name(body: bytes | memoryview) -> str:
+def _own_name(body: bytes | bytearray | memoryview) -> str:
     """The "name" of a checkpoint, which stands in its second line or third; "" for a key."""
     for line in bytes(body[:_NAMED]).decode("utf-8", "replace").split("\n")[1:4]:
         if line.startswith('  "name": "') and line.endswith('",'):
@@ -114,28 +116,42 @@ def _own_name(body: bytes | memoryview) -> str:
     return ""
 
 
-def _quickly(text: str) -> Document:
+def _quickly(data: bytes) -> Document:
     """The document of a text that `layout` made: the tables of its session stay text."""
     tables = {}
-    session = text.find(_SESSION)
-    for name in TABLES if session > 0 else ():
-        head = f'\n{_INDENT}"{name}": '
-        start = text.find(head, session) + len(head)
-        end = text.find(f"\n{_INDENT}}}", start) + len(_INDENT) + 2
-        if start > len(head) and text.startswith("{\n", start):
-            tables[name] = Table.of_text(text[start:end], _INDENT)
-            text = f"{text[:start]}{{}}{text[end:]}"
-    document: Document = loads(text)
+    rest = []
+    session = data.find(_SESSION)
+    done = bound = len(data)  # from the end, where no table has to be searched through
+    for name in reversed(TABLES) if session > 0 else ():
+        head = b'\n    "%b": ' % name.encode()
+        place = data.rfind(head, session, bound)
+        start = place + len(head)
+        if place > 0 and data.startswith(b"{\n", start):
+            end = _end_of_table(data, start, bound)
+            tables[name] = Table.of_text(data, start, end)
+            rest.append(b"{}" + data[end:done])
+            done = start
+        bound = place if place > 0 else bound
+    rest.append(data[:done])
+    document: Document = loads(b"".join(reversed(rest)).decode())
     if tables:
         document["session"].update(tables)
     return document
+
+
+def _end_of_table(data: bytes, start: int, bound: int) -> int:
+    """Where the table that begins at `start` ends, which is right before `bound` for one of two."""
+    close = data.rfind(_CLOSE, start, bound)
+    if data[close + len(_CLOSE) : bound] != b",":
+        close = data.find(_CLOSE, start, bound)
+    return close + len(_CLOSE)
 
 
 def verdict_on(name: str, document: Document) -> str:
     """Whether a document is OURS, FOREIGN, or DAMAGED by a hand or a disk."""
     if isinstance(document, Sealed):
         return document.worth
-    return opened(name, data_of(document)).worth
+    return opened(name, bytes(data_of(document))).worth
 
 
 def is_refused(name: str, document: Document) -> bool:

@@ -30,6 +30,9 @@ event, so within the time that a hook may take, not hundreds of calls later."""
 KEPT = 20
 """How many failures and interrupted calls are kept: the newest."""
 
+NEWEST = 2000
+"""How many files are remembered as the last that were changed, with their fingerprints."""
+
 
 _TURN = {"shell": False, "idle": False, "checked": None, "since": None}
 """Under "fold", about the turn: whether anything ran that may change files unseen, whether nothing
@@ -65,6 +68,7 @@ def empty(session: str) -> State:
         "fold": {
             "recent": {},
             "background": {},
+            "newest": {},
             "head": None,
             "prompt": None,
             "request_phase": None,
@@ -76,7 +80,12 @@ def empty(session: str) -> State:
 
 def complete(saved: State) -> State:
     """A state as a checkpoint has it, with what it lacks or has of another kind."""
-    return _like(empty(str(saved.get("session_id", ""))), saved, ("fold", "counts"))
+    state = _like(empty(str(saved.get("session_id", ""))), saved, ("fold", "counts"))
+    if state["files_processed"] and not state["fold"]["newest"]:
+        files = sorted(state["files_processed"].items(), key=lambda file: file[1].get("last") or "")
+        marks = {path: about.get("fingerprint", "") for path, about in files[-NEWEST:]}
+        state["fold"] = {**state["fold"], "newest": marks}
+    return state
 
 
 def plain(state: State) -> State:
@@ -101,6 +110,11 @@ def _like(model: State, given: State, inner: tuple[str, ...] = ()) -> State:
     return merged
 
 
+def newest(state: State, most: int) -> list[str]:
+    """The files that were changed last, the last one first."""
+    return [*state["fold"]["newest"]][: -most - 1 : -1]
+
+
 def inherit(base: State, session: str) -> State:
     """The state with which `session` begins when it continues from `base`.
 
@@ -118,6 +132,7 @@ def inherit(base: State, session: str) -> State:
     for call in base["in_flight"]:
         _add(state["interrupted"], {**call, "at": base["last_active"]})
     state["fold"]["head"] = base["fold"]["head"]
+    state["fold"]["newest"] = dict(base["fold"]["newest"])
     return state
 
 
@@ -166,7 +181,7 @@ def _copy(state: State) -> State:
     for name in ("in_flight", "interrupted", "failures"):
         copy[name] = list(copy[name])
     copy["fold"] = dict(copy["fold"])
-    for name in ("recent", "background"):
+    for name in ("recent", "background", "newest"):
         copy["fold"][name] = dict(copy["fold"][name])
     return copy
 
@@ -348,17 +363,28 @@ def _succeed(state: State, record: Record, changed: dict[str, str], rules: Rules
 
 def _change(state: State, record: Record, changed: dict[str, str]) -> None:
     for path, outcome in changed.items():
-        _touch(state, "files_processed", path, record, outcome)
+        if _touch(state, "files_processed", path, record, outcome):
+            _remember(state, path, "")
 
 
-def _touch(state: State, name: str, path: str, record: Record, outcome: str) -> None:
+def _remember(state: State, path: str, fingerprint: str) -> None:
+    """Put a file last among the newest."""
+    files = state["fold"]["newest"]
+    files.pop(path, None)
+    files[path] = fingerprint
+    if len(files) > NEWEST:
+        del files[next(iter(files))]
+
+
+def _touch(state: State, name: str, path: str, record: Record, outcome: str) -> bool:
+    """Note in a table of files what a call did to one; False when it was noted already."""
     files = state[name]
     before = files.get(path)
     call = record.get("call")
     # Told twice, unless by the session before this one, whose calls may have had the same ids.
     if before and call is not None and before.get("call") == call:
         if before["last"] >= state["started"]:
-            return
+            return False
     files[path] = {
         "first": before["first"] if before else record["at"],
         "last": record["at"],
@@ -368,6 +394,7 @@ def _touch(state: State, name: str, path: str, record: Record, outcome: str) -> 
         "call": call,
         "outcome": outcome,
     }
+    return True
 
 
 def _enter(state: State, phase: str | None, at: str, rules: Rules) -> None:
@@ -417,7 +444,7 @@ def _set_files(state: State, record: Record, _rules: Rules) -> None:
         inner["pending"] = {"set": record.get("set"), "part": record["part"], "paths": paths}
         return
     inner["applied"] = {**inner["applied"], "Files": record.get("set")}
-    known = state["files_processed"]
+    known, newest = state["files_processed"], inner["newest"]
     as_given = {
         "first": record["at"],
         "last": record["at"],
@@ -429,6 +456,11 @@ def _set_files(state: State, record: Record, _rules: Rules) -> None:
     state["files_processed"] = Table(
         {path: known.get(path) or {**as_given, "outcome": "given"} for path in paths}
     )
+    given = dict.fromkeys(paths, "")
+    inner["newest"] = {path: mark for path, mark in newest.items() if path in given}
+    for path in given:
+        if path not in known:
+            _remember(state, path, "")
 
 
 def _see_worktree(state: State, record: Record, rules: Rules) -> None:
@@ -442,6 +474,8 @@ def _see_worktree(state: State, record: Record, rules: Rules) -> None:
         about = state["files_processed"].get(path)
         if about:
             state["files_processed"][path] = {**about, "fingerprint": mark}
+            if path in inner["newest"]:
+                inner["newest"][path] = mark
 
 
 def _restore(state: State, record: Record, rules: Rules) -> None:
@@ -467,6 +501,8 @@ def _unlink(state: State, _record: Record, _rules: Rules) -> None:
     for name in ("files_processed", "files_read"):
         own = {path: about for path, about in state[name].items() if about["last"] >= began}
         state[name] = Table(own)
+    newest, files = state["fold"]["newest"], state["files_processed"]
+    state["fold"]["newest"] = {path: mark for path, mark in newest.items() if path in files}
     for name in ("interrupted", "failures"):
         state[name] = [entry for entry in state[name] if entry["at"] >= began]
 

@@ -44,6 +44,7 @@ class Sessions:
         store.finish = self._finish
         self._rules: Rules | None = None
         self._bases: dict[str, tuple[Document | None, Document]] = {}
+        self._published: dict[str, str] = {}
 
     @property
     def rules(self) -> Rules:
@@ -125,7 +126,22 @@ class Sessions:
         mark = document.get("journal") or {}
         if verdict_on(name, document) != replay.OURS or mark.get("session") != session:
             return None, {}
+        if document.get("trigger") != "manual":  # by hand, keys are kept as they happen to be
+            self._published[session] = document["keys"].get("files_processed", {}).get("check", "")
         return folding.complete(document["session"]), mark
+
+    def added_since_published(self, live: Document, check: str) -> list[str] | None:
+        """Files that a live session changed for the first time since its list was published.
+
+        `check` is that of the list as it is published now. None where the list is not what this
+        session's checkpoint published, or where more than additions was made to it.
+        """
+        session = live["session_id"]
+        saved = self._saved(session)[0]
+        if saved is None or self._published.get(session) != check:
+            return None
+        added: list[str] | None = live["files_processed"].added_to(saved["files_processed"])
+        return added
 
     def _base(self, continues: Document, above: tuple[str, ...]) -> Document | None:
         """The state that a session's first record says it continues from."""

@@ -36,7 +36,7 @@ def start(event: journal.Event) -> str:
     if told:
         state.sessions.notices.append(told)
     live = state.live()
-    drifted = worktree.drift(project, live["files_processed"])
+    drifted = worktree.drift(project, live["fold"]["newest"])
     context = Context(live, continues, alive, drifted, time.time(), command_line())
     _print(context.render(_limit()), _notice(state, live, continues))
     try:

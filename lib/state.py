@@ -32,7 +32,7 @@ from . import journal, replay, workspace
 from . import session as folding
 from .changes import in_pieces
 from .jsontext import dumps
-from .sealing import is_refused, sealed
+from .sealing import is_refused, sealed, verdict_on
 from .sessions import Sessions, checkpoint_name
 from .stores import CHECKPOINTS, KEYS, Busy, Damaged, NewerVersion, StoreError, open_store
 from .workspace import BadName
@@ -166,7 +166,7 @@ class State:
         workspace.check_name(key, "key")
         if self.session and key in (PHASE, FILES):
             live = self._known()
-            value = live and _published(live)[key]
+            value = live and (live[PHASE] if key == PHASE else list(live[FILES]))
         else:
             document = self.store.read(KEYS, key)
             if document is not None:
@@ -211,16 +211,28 @@ class State:
             unreadable.extend(told)
         return documents
 
-    @staticmethod
-    def _with(documents: dict[str, Document], live: Document | None) -> dict[str, Document]:
+    def _with(self, documents: dict[str, Document], live: Document | None) -> dict[str, Document]:
         """Documents with the phase and files of a live session among them."""
-        for key, value in _published(live).items() if live else ():
+        if not live:
+            return documents
+        paths = self._listed(live, documents.get(FILES))
+        for key, value in ((PHASE, live[PHASE]), (FILES, paths)):
             document = documents.pop(key, {})
             if value is not None:
-                about = {"value": value, "timestamp": live and live["last_active"]}
+                about = {"value": value, "timestamp": live["last_active"]}
                 fits = document.get("value") == value
                 documents[key] = document if fits else sealed(key, about)
         return documents
+
+    def _listed(self, live: Document, published: Document | None) -> list[str]:
+        """The paths of a session's files: those that it published last, and what was added."""
+        added = None
+        if published and verdict_on(FILES, published) == replay.OURS:  # not edited by hand, say
+            added = self.sessions.added_since_published(live, published["check"])
+        if published is None or added is None:
+            return list(live[FILES])
+        paths: list[str] = published["value"]
+        return paths + added if added else paths
 
     def _known(self) -> Document | None:
         """The live state of this session, if there is one."""
@@ -507,11 +519,6 @@ class State:
         # Under the lock, which finishes a restore that was killed: later it would win over this.
         with self.store.lock():
             self.sessions.write(self.session, *records)
-
-
-def _published(live: Document) -> Document:
-    """A session's PHASE and FILES as keys."""
-    return {PHASE: live[PHASE], FILES: list(live[FILES])}
 
 
 def _files_records(paths: Any) -> list[Document]:

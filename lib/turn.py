@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from . import journal, lineage, replay, workspace, worktree
 from .changes import in_pieces
+from .session import NEWEST
 from .state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-    from .table import Table
 
 
 def close(event: journal.Event, project: str) -> list[str]:
@@ -21,7 +20,7 @@ def close(event: journal.Event, project: str) -> list[str]:
     state = State(journal.find_state(project), event.session)
     live = state.live()
     seen = _what_changed(state, project, live)
-    prints = worktree.fingerprints(project, _with(live["files_processed"], seen))
+    prints = worktree.fingerprints(project, _newest(live, seen))
     records = _records(seen, prints)
     if records:
         journal.write(state.directory, event.session, *records)
@@ -89,12 +88,14 @@ def _changed_by_others(state: State, since: str) -> set[str] | None:
     return paths
 
 
-def _with(files: Table, seen: dict[str, Any]) -> Table:
-    """The files processed once what was seen is among them."""
-    files = files.copy()
+def _newest(live: dict[str, Any], seen: dict[str, Any]) -> dict[str, str]:
+    """The files changed last, as they will be once what was seen is recorded."""
+    files = dict(live["fold"]["newest"])
     for kind in worktree.KINDS:
-        files.update({path: {"last": "~"} for path in seen.get(kind, ())})
-    return files
+        for path in seen.get(kind, ()):
+            files.pop(path, None)
+            files[path] = ""
+    return dict([*files.items()][-NEWEST:])
 
 
 def _records(seen: dict[str, Any], prints: dict[str, str]) -> list[dict[str, Any]]:

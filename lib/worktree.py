@@ -19,11 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .table import Table
 
 GIT_SECONDS = 2.0
-MOST = 2000
-"""Files that one checkpoint takes fingerprints of, or one start compares: the newest."""
 
 HASHED_BYTES = 1 << 20
 """The size up to which contents are part of a fingerprint."""
@@ -208,25 +205,24 @@ def _looks_the_same(path: str, before: str) -> bool:
     return before.startswith(f"{status.st_size}:{status.st_mtime_ns}:")
 
 
-def fingerprints(project: str, files: Table) -> dict[str, str]:
-    """New fingerprints of those files that do not look like theirs, or have none."""
+def fingerprints(project: str, files: dict[str, str]) -> dict[str, str]:
+    """New fingerprints of those files that do not look like theirs, or have none yet."""
     key = replay.users_key()
     found = {}
-    for path in files.newest(MOST):
+    for path, before in files.items():
         where = os.path.join(project, path)
-        if not _looks_the_same(where, files[path].get("fingerprint", "")):
+        if not _looks_the_same(where, before):
             found[path] = fingerprint(where, key)
     return {path: mark for path, mark in found.items() if mark}
 
 
-def drift(project: str, files: Table) -> dict[str, str]:
-    """Files that are no more as they were at the checkpoint: path -> "changed" or GONE."""
+def drift(project: str, files: dict[str, str]) -> dict[str, str]:
+    """Files that are not as their fingerprints say, the last first: path -> "changed" or GONE."""
     key = replay.users_key()
     drifted = {}
-    for path in files.newest(MOST):
-        before = files[path].get("fingerprint")
+    for path, before in reversed([*files.items()]):
         where = os.path.join(project, path)
-        if before is None or _looks_the_same(where, before):
+        if not before or _looks_the_same(where, before):
             continue
         after = fingerprint(where, key)
         if not after:

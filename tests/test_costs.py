@@ -122,8 +122,17 @@ RECORDS = 100_000
 _WRITTEN = re.compile(r"^p?write(?:64|v)?\(.*= (\d+)$", re.MULTILINE)
 
 
+def needs(program):
+    """Skip where a program is missing; in CI that is a failure."""
+    if not shutil.which(program):
+        missing = f"{program} is not installed (Debian: {program})"
+        assert not os.environ.get("CI"), missing
+        pytest.skip(missing)
+
+
 def traced(hooks, name, session):
-    """The system calls that a hook makes for a Write, by name, and the bytes that it writes."""
+    """The system calls that a hook makes for a call or a stop, by name, and the bytes it writes."""
+    needs("strace")
     log = hooks.home / "trace"
     script = str(ROOT / "hooks" / SCRIPTS[name])
     subprocess.run(
@@ -144,19 +153,64 @@ def traced(hooks, name, session):
 
 @pytest.mark.parametrize("name", ["PreToolUse", "PostToolUse"])
 def test_a_tool_hook_does_the_same_at_any_number_of_records(hooks, name):
-    if not shutil.which("strace"):
-        assert not os.environ.get("CI"), "strace is not installed (Debian: strace)"
-        pytest.skip("strace is not installed (Debian: strace)")
     hooks.prompt("few")
     hooks.prompt("lot")
-    key = (hooks.home / ".local/state/workflow-state/key").read_bytes()
-    facts = {"v": journal.VERSION, "at": journal.now(), "event": "PostToolUse", "tool": "Write"}
-    lines = [
-        journal.seal("lot", {**facts, "call": f"t{number}", "path": f"src/{number}.py"}, key)
-        for number in range(RECORDS)
-    ]
-    with (hooks.directory / "sessions" / "lot.jsonl").open("ab") as file:
-        file.write(b"".join(lines))
+    record_writes(hooks, "lot", RECORDS)
     calls, written = traced(hooks, name, "few")
     assert traced(hooks, name, "lot") == (calls, written)
     assert written < 300
+
+
+def record_writes(hooks, session, number):
+    """Append records of so many calls, each of which wrote a file of its own."""
+    key = (hooks.home / ".local/state/workflow-state/key").read_bytes()
+    facts = {"v": journal.VERSION, "at": journal.now(), "event": "PostToolUse", "tool": "Write"}
+    lines = [
+        journal.seal(session, {**facts, "call": f"t{each}", "path": f"src/{each}.py"}, key)
+        for each in range(number)
+    ]
+    with (hooks.directory / "sessions" / f"{session}.jsonl").open("ab") as file:
+        file.write(b"".join(lines))
+
+
+def test_a_stop_when_nothing_happened_does_the_same_at_any_number_of_files(hooks):
+    found = []
+    for session, files in (("few", 1), ("lot", 20_000)):
+        hooks.prompt(session)
+        record_writes(hooks, session, files)
+        hooks.stop(session)
+        hooks.stop(session)  # were the keys and the checkpoint written in one tick of the clock
+        found.append(traced(hooks, "Stop", session))
+    few, lot = found
+    assert few == lot
+    assert few[1] < 200
+
+
+# --- instructions ------------------------------------------------------------------------------
+
+
+CALLGRIND = ("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
+
+
+def instructions(hooks, name, *command):
+    """How many instructions the processor executes for a command."""
+    done = subprocess.run(
+        [*CALLGRIND, hooks.python, "-I", "-S", *command],
+        input=event(hooks, name, CALL),
+        capture_output=True,
+        text=True,
+        env=hooks.env(),
+        check=True,
+        timeout=120,
+    )
+    return int(re.search(r"Collected : (\d+)", done.stderr).group(1))
+
+
+@pytest.mark.parametrize("name", ["PreToolUse", "PostToolUse"])
+def test_a_tool_hook_takes_no_more_instructions_than_an_interpreter_that_does_nothing(hooks, name):
+    needs("valgrind")
+    hooks.python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+    hooks.prompt("s1")  # what is made once is there, compiled modules among it
+    hooks.send(json.loads(event(hooks, name, CALL)))
+    script = str(ROOT / "hooks" / SCRIPTS[name])
+    assert instructions(hooks, name, script) <= instructions(hooks, name, "-c", "pass")

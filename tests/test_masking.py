@@ -8,7 +8,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from lib import journal, masking
+from lib import journal, masking, signs
 
 # Put together here, so that nobody's scanner takes them for real ones.
 AWS_ID = "AKIA" + "IOSFODNN7EXAMPLE"
@@ -191,6 +191,31 @@ def test_harmless_text_is_recorded_as_it_is(hooks):
     lines = (hooks.directory / "sessions" / "s1.jsonl").read_text().split("\n")
     kept = [journal.parse(line)["text"] for line in lines if line]
     assert kept == [text[:300] for text in HARMLESS.values()]
+
+
+@pytest.mark.parametrize("text", HARMLESS.values(), ids=HARMLESS)
+def test_harmless_text_does_not_load_the_patterns(text):
+    assert not signs.may_hold_secret(text)
+
+
+FRAGMENTS = st.sampled_from(
+    [
+        *signs._NAMES,
+        *signs._LOGINS,
+        *signs._QUERIES,
+        *(prefix for prefix, _ in signs._TOKENS),
+        *"api session API Token --user -u -p -a redis-cli :// @ is was for bearer Basic".split(),
+        *"-----BEGIN PRIVATE KEY----- abcdefgh1234567890abcdefgh1234567890".split(),
+        *list(" \n-_.:=>?&'\"\\]x1\u00e9"),
+    ]
+)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.lists(FRAGMENTS, max_size=12).map("".join))
+def test_whatever_would_be_masked_may_hold_a_secret(text):
+    assert signs.may_hold_secret(text) or masking.mask(text) == text
+    assert signs.may_hold_token(text) or masking.mask_tokens(text) == text
 
 
 # What a pattern makes up is short enough to be read as it is.

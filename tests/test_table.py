@@ -13,15 +13,16 @@ from lib.table import Table
 TEXTS = st.text() | st.text(st.sampled_from(list('\\": {},\n"last" ')))
 ROWS = st.fixed_dictionaries({"last": TEXTS, "tool": TEXTS, "count": st.integers()})
 FILES = st.dictionaries(TEXTS, ROWS)
-INDENT = "    "
 
 
-def text_of(table: Table) -> str:
-    return "".join(table.pieces(INDENT))
+def text_of(table: Table) -> bytes:
+    return b"".join(table.pieces())
 
 
 def read_back(table: Table) -> Table:
-    return Table.of_text(text_of(table), INDENT)
+    """The same as it is found in the midst of a document."""
+    text = text_of(table)
+    return Table.of_text(b'{"x": %b, "y": 1}' % text, 6, 6 + len(text))
 
 
 @given(FILES)
@@ -38,6 +39,8 @@ def test_is_read_back_from_its_text_which_is_json(files):
 
 
 @given(FILES, FILES, st.lists(TEXTS))
+@example({}, {":  {": {"last": "", "tool": "", "count": 0}}, [])
+@example({}, {'\\":  {': {"last": "", "tool": "", "count": 0}}, [])
 def test_changes_as_a_dict_does(files, changes, gone):
     table, plain = read_back(Table(files)), dict(files)
     table.update(changes)
@@ -67,12 +70,40 @@ def test_what_is_not_there_is_told():
         del Table()["a"]
 
 
-def test_the_newest_come_first_whether_they_are_text_yet_or_not():
-    stamp = "2026-11-23T14:31:0{}.000Z".format
-    files = {
-        f"{number}\n": {"first": stamp(9 - number), "last": stamp(number), "tool": '"last": "9'}
-        for number in (3, 1, 4)
-    }
-    table = read_back(Table(files))
-    table["5"] = {"last": stamp(5)}
-    assert table.newest(3) == ["5", "4\n", "3\n"]
+def test_another_layout_is_refused():
+    with pytest.raises(ValueError, match="laid out"):
+        Table.of_text(b'{\n      "a": {}\n    }', 0, 21)
+
+
+@given(FILES, FILES)
+def test_what_was_added_is_told(files, changes):
+    base = read_back(Table(files))
+    table = base.copy()
+    table.update(changes)
+    assert table.added_to(base) == [path for path in changes if path not in files]
+
+
+def test_what_was_taken_away_is_no_addition():
+    base = read_back(Table({"a": {}, "b": {}}))
+    table = base.copy()
+    del table["a"]
+    assert table.added_to(base) is None
+    assert Table({"a": {}, "b": {}}).added_to(base) is None
+
+
+def test_is_empty_when_nothing_is_in_it():
+    assert not Table()
+    assert not read_back(Table())
+    assert read_back(Table({"a": {}}))
+
+
+@pytest.mark.parametrize("number", [0, 1, 500, 998, 999])
+def test_a_row_is_found_however_often_it_is_searched_for(number):
+    table = read_back(Table({f"{each}": {"count": each} for each in range(999)}))
+    for _ in range(20):
+        assert (str(number) in table) == (number < 999)
+        assert len(table) == 999
+        table["more"] = {}
+        assert len(table) == 1000
+        del table["more"]
+    assert list(table) == [str(each) for each in range(999)]

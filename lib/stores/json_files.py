@@ -427,7 +427,7 @@ def _read_all(descriptor: int, size: int) -> bytes:
         chunks.append(chunk)
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def _write_all(descriptor: int, data: bytes | bytearray) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
 
