@@ -137,7 +137,7 @@ def traced(hooks, name, session):
     script = str(ROOT / "hooks" / SCRIPTS[name])
     subprocess.run(
         ["strace", "-qq", "-o", str(log), hooks.python, "-I", "-S", script],
-        input=event(hooks, name, CALL, session).encode(),
+        input=event(hooks, name, {} if name == "Stop" else CALL, session).encode(),
         env=hooks.env(),
         check=True,
         timeout=60,
