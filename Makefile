@@ -11,7 +11,7 @@ SECONDS ?= 3600
 BENCH := $(VENV)/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help test faults mutations fuzz bench bench-quick lint types demo check clean
+.PHONY: help test faults mutations fuzz bench bench-quick profile lint types demo check clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s%s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ bench: $(BENCH)/installed ## measure what the hooks cost and write docs/performa
 
 bench-quick: $(BENCH)/installed ## measure less of it, and write nothing (two minutes)
 	$(BENCH)/bin/python -m benchmarks --quick
+
+profile: $(BENCH)/installed ## show where the time of a stop and of a start goes (FILES=100000)
+	$(BENCH)/bin/python -m benchmarks.profile $(FILES)
 
 lint: $(LINT)/installed ## check style and formatting
 	$(LINT)/bin/ruff check

@@ -296,7 +296,7 @@ LIMITS = {0: 3, 1_000: 4, 10_000: 8, 100_000: 40}
 
 def starts_and_stops(setting: Setting, tape: Tape) -> Iterator[Row]:
     """git is left out: the projects are no repositories, and nothing ran a shell."""
-    stopped = {files: _stopped(setting, tape, files) for files in setting.scale.files}
+    stopped = {files: stopped(setting, tape, files) for files in setting.scale.files}
     for files, world in stopped.items():
         hook = _stop_after_a_turn(world)
         yield row(
@@ -316,7 +316,7 @@ def starts_and_stops(setting: Setting, tape: Tape) -> Iterator[Row]:
         )
 
 
-def _stopped(setting: Setting, tape: Tape, files: int) -> World:
+def stopped(setting: Setting, tape: Tape, files: int) -> World:
     """A session that processed so many files and was checkpointed; the files are there.
 
     Through the API, which takes its time: no hook ever has to read so much at once.
