@@ -11,10 +11,10 @@ SECONDS ?= 3600
 BENCH := $(VENV)/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help test faults mutations fuzz bench bench-quick profile lint types demo check clean
+.PHONY: help test faults mutations e2e e2e-print e2e-interactive fuzz bench bench-quick profile lint types demo check clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s%s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-16s%s\n", $$1, $$2}'
 
 test: $(TEST)/installed ## run every test (PYTHON=python3.9 picks the interpreter, ARGS='-k name' the tests)
 	$(TEST)/bin/python -m pytest $(ARGS)
@@ -26,6 +26,16 @@ faults: $(TEST)/installed ## try every fault and print what was lost (Linux; nee
 
 mutations: $(TEST)/installed ## break each protection and name the test that notices (Linux; minutes)
 	$(TEST)/bin/python -m tests.faults.mutations $(ARGS)
+
+e2e: e2e-print e2e-interactive ## prove all of it in the real client (Linux; CLAUDE_VERSION=2.1.330 picks another)
+
+e2e-print: $(TEST)/installed ## the client in print mode, offline, with a scripted model (minutes; needs npm once)
+	$(TEST)/bin/python -m tests.e2e.package
+	$(TEST)/bin/python -m pytest -m e2e tests/e2e $(ARGS)
+
+e2e-interactive: $(TEST)/installed ## the client in a terminal, the same (needs tmux)
+	$(TEST)/bin/python -m tests.e2e.package
+	$(TEST)/bin/python -m pytest -m interactive tests/e2e $(ARGS)
 
 fuzz: $(FUZZ)/installed ## search for inputs that break a promise (SECONDS=3600 in all; ARGS='event' some targets)
 	@mkdir -p .fuzz
