@@ -9,6 +9,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -245,16 +247,31 @@ class Claude:
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
+    def checkpoints(self) -> list[dict[str, Any]]:
+        """The project's checkpoints, whole."""
+        files = (self.project / ".claude/state/checkpoints").glob("*.json")
+        return [json.loads(path.read_text()) for path in sorted(files)]
+
     def checkpoint(self, session: str) -> dict[str, Any]:
-        """The checkpoint that the hooks made of a session, whole."""
-        path = self.project / ".claude/state/checkpoints" / f"session-{session}.json"
-        found: dict[str, Any] = json.loads(path.read_text())
-        return found
+        """The checkpoint that the hooks made of a session."""
+        return next(each for each in self.checkpoints() if each["name"] == f"session-{session}")
 
     def records(self, session: str, project: Path | None = None) -> list[dict[str, Any]]:
         """The records of a session's journal."""
         journal = (project or self.project) / ".claude/state/sessions" / f"{session}.jsonl"
         return [json.loads(line) for line in journal.read_text().splitlines() if line]
+
+    def events(self) -> list[str]:
+        """The names of all events recorded in the project so far, by session and in order."""
+        journals = (self.project / ".claude/state/sessions").glob("*.jsonl")
+        return [record["event"] for each in sorted(journals) for record in self.records(each.stem)]
+
+    def wait_for(self, holds: Callable[[], bool], seconds: float = 60) -> None:
+        """Return once something on the disk is so; nothing else tells of it."""
+        end = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < end, "it did not come to be"
+            time.sleep(0.02)
 
     def git(self, *arguments: str) -> str:
         """Run git in the project."""
