@@ -89,15 +89,15 @@ def table(rows: dict[str, dict[str, Counts]]) -> tuple[str, int]:
     return "\n".join(lines) + "\n", total
 
 
-def publish(text: str, what: str) -> None:
-    """Put a table between the marks of its name in the docs."""
+def publish(text: str, what: str, where: Path = PAGE) -> None:
+    """Put a table between the marks of its name in a page of the docs."""
     begin, end = f"<!-- {what}: begin -->\n", f"<!-- {what}: end -->\n"
-    page = PAGE.read_text()
+    page = where.read_text()
     head, _, rest = page.partition(begin)
     _, found, tail = rest.partition(end)
     if not found:
-        sys.exit(f"{PAGE} has lost the marks around its table of {what}")
-    PAGE.write_text(f"{head}{begin}\n{text}\n{end}{tail}")
+        sys.exit(f"{where} has lost the marks around its table of {what}")
+    where.write_text(f"{head}{begin}\n{text}\n{end}{tail}")
 
 
 if __name__ == "__main__":
