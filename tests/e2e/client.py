@@ -120,6 +120,9 @@ class Claude:
     options: list[str] = field(default_factory=list)
     """Given to the client in every run."""
 
+    output: list[str] = field(default_factory=lambda: PRINT)
+    """What the client prints in print mode; a run's `events` and `hooks` come from it."""
+
     def __post_init__(self) -> None:
         self.home = self.top / "home"
         self.project = self.top / "project"
@@ -133,7 +136,7 @@ class Claude:
             elif (ROOT / part).exists():
                 shutil.copy2(ROOT / part, self.bundle / part)
         self.interpreter = os.path.realpath(sys.executable)
-        self.use_python(f'exec {self.interpreter} "$@"')
+        os.symlink(self.interpreter, self.top / "bin" / "python3")
         visible = [self.top, ROOT, self.program, Path(sys.prefix), Path(sys.base_prefix)]
         self.sandbox = Sandbox(self.top / "tmp", visible)
         self.mock = Mock(self.sandbox.listener)
@@ -146,8 +149,9 @@ class Claude:
         (self.top / "requests.jsonl").write_text(log)
 
     def use_python(self, does: str) -> None:
-        """Make `python3` of the hooks a script that does this."""
+        """Make `python3`, which the hooks run on, a shell script that does this."""
         python = self.top / "bin" / "python3"
+        python.unlink()
         python.write_text(f"#!/bin/sh\n{does}\n")
         python.chmod(0o755)
 
@@ -198,7 +202,7 @@ class Claude:
     ) -> Running:
         """Start the client in print mode. `unasked` lets it use tools without permission."""
         # Right after -p, because options that take several values would swallow the prompt.
-        command = [str(self.program), "-p", prompt, *PRINT, *(UNASKED if unasked else [])]
+        command = [str(self.program), "-p", prompt, *self.output, *(UNASKED if unasked else [])]
         process = subprocess.Popen(
             self.sandbox.inside([*command, *self.options, *options], cwd or self.project),
             env={**self.env(), **variables},
