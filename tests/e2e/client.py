@@ -270,11 +270,11 @@ class Claude:
         journals = (self.project / ".claude/state/sessions").glob("*.jsonl")
         return [record["event"] for each in sorted(journals) for record in self.records(each.stem)]
 
-    def wait_for(self, holds: Callable[[], bool], seconds: float = 60) -> None:
-        """Return once something on the disk is so; nothing else tells of it."""
-        end = time.monotonic() + seconds
+    def wait_for(self, holds: Callable[[], bool], otherwise: str = "it did not come to be") -> None:
+        """Return once something is so that nothing else tells of; `otherwise` is the error."""
+        end = time.monotonic() + 60
         while not holds():
-            assert time.monotonic() < end, "it did not come to be"
+            assert time.monotonic() < end, otherwise
             time.sleep(0.02)
 
     def git(self, *arguments: str) -> str:

@@ -57,7 +57,10 @@ def bare(tmp_path: Path, program: Path) -> Iterator[Claude]:
         yield claude
         assert claude.mock.strays == []
         assert claude.mock.left() == {}
-        assert [line for line in claude.sandbox.processes().values() if "/hooks/" in line] == []
+        claude.wait_for(
+            lambda: not any("/hooks/" in line for line in claude.sandbox.processes().values()),
+            "a hook was left behind",
+        )
     finally:
         claude.close()
 

@@ -31,7 +31,7 @@ class Full:
 
 @dataclass
 class Refusal:
-    """An error in place of a reply."""
+    """An error in place of a reply, and of all that is asked for afterwards."""
 
     status: int
     kind: str
@@ -114,6 +114,7 @@ class Mock:
         self.strays: list[str] = []
         """What was asked that no script or API has an answer to."""
         self._turns: dict[str, list[Turn]] = {}
+        self._refusal: Refusal | None = None
         self._numbers = itertools.count(1)
         self._lock = threading.Condition()
         self.port = listener.getsockname()[1]
@@ -146,12 +147,16 @@ class Mock:
             self.requests.append(request)
             self._lock.notify_all()
             prompts = request.prompts()
+            if self._refusal:
+                return self._refusal
             fitting = [to for to, turns in self._turns.items() if turns and to and to in prompts]
             turns = self._turns.get(fitting[0] if fitting else "")
             if not turns:
                 self.strays.append(f"a request after the script's end: {prompts[-300:]!r}")
                 return "The script has ended."
             turn = turns.pop(0)
+            if isinstance(turn, Refusal):
+                self._refusal = turn
         return turn(request) if callable(turn) else turn
 
     def message(self, reply: Reply) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from .client import Claude
 from .conftest import absent
-from .messages import bash
+from .messages import Refusal, bash
 from .terminal import Terminal
 from .test_sessions import SUMMARISE, SUMMARY
 
@@ -128,6 +128,18 @@ def test_a_call_refused_at_the_dialog_changed_nothing(claude):
     live = last(claude)
     assert (live["files_processed"], live["in_flight"]) == ({}, [])
     assert [call["tool"] for call in live["interrupted"]] == ["Write"]
+
+
+def test_a_turn_that_ends_in_an_error_of_the_api_is_checkpointed(claude):
+    # In print mode the client may leave before this event's hook has run.
+    claude.environment["CLAUDE_CODE_MAX_RETRIES"] = "0"
+    claude.mock.script(claude.write("a.py"), Refusal(400, "invalid_request_error"))
+    terminal = Terminal(claude)
+    terminal.type("Make a.py")
+    claude.wait_for(lambda: [each["trigger"] for each in claude.checkpoints()] == ["StopFailure"])
+
+    assert list(claude.checkpoints()[0]["session"]["files_processed"]) == ["a.py"]
+    assert "StopFailure" in claude.events()
 
 
 def test_a_command_of_the_users_own_is_not_claimed_as_claudes(claude):
