@@ -11,7 +11,7 @@ SECONDS ?= 3600
 BENCH := $(VENV)/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help test faults mutations e2e e2e-print e2e-interactive fuzz bench bench-quick profile lint types demo check clean
+.PHONY: help test faults mutations e2e e2e-print e2e-interactive e2e-no-ops e2e-waiting fuzz bench bench-quick profile lint types demo check clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-16s%s\n", $$1, $$2}'
@@ -36,6 +36,12 @@ e2e-print: $(TEST)/installed ## the client in print mode, offline, with a script
 e2e-interactive: $(TEST)/installed ## the client in a terminal, the same (needs tmux)
 	$(TEST)/bin/python -m tests.e2e.package
 	$(TEST)/bin/python -m pytest -m interactive tests/e2e $(ARGS)
+
+e2e-no-ops: $(TEST)/installed ## turn each hook into a no-op and name the scenarios that notice (twenty minutes)
+	$(TEST)/bin/python -m tests.e2e.no_ops $(ARGS)
+
+e2e-waiting: $(TEST)/installed ## time a session of 200 calls in the client, with and without the hooks
+	$(TEST)/bin/python -m tests.e2e.waiting $(ARGS)
 
 fuzz: $(FUZZ)/installed ## search for inputs that break a promise (SECONDS=3600 in all; ARGS='event' some targets)
 	@mkdir -p .fuzz
