@@ -41,7 +41,7 @@ class Run:
     @property
     def session(self) -> str:
         """The session that the run ended in; its first events may name one that never was."""
-        return next(e["session_id"] for e in reversed(self.events) if "session_id" in e)
+        return str(next(e["session_id"] for e in reversed(self.events) if "session_id" in e))
 
     def hooks(self, event: str = "") -> list[dict[str, Any]]:
         """What hooks answered, all or those of an event; a stream ends before SessionEnd's."""
@@ -73,10 +73,6 @@ class Run:
         """What the model was told by the last of workflow-state's contexts; "" for nothing."""
         contexts = self.requests[-1].told()
         return contexts[-1] if contexts else ""
-
-    def result(self) -> str:
-        """What the run printed in the end."""
-        return next(e.get("result", "") for e in reversed(self.events) if e["type"] == "result")
 
 
 class Running:
@@ -181,15 +177,15 @@ class Claude:
             **self.environment,
         }
 
-    def inside(self, *command: str, cwd: Path | None = None, **options: Any) -> Any:
+    def inside(self, *command: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command here, in the project; its output as text."""
-        given: dict[str, Any] = {"env": self.env(), "timeout": LIMIT, **options}
         return subprocess.run(
             self.sandbox.inside([*command], cwd or self.project),
+            env=self.env(),
             capture_output=True,
             text=True,
+            timeout=LIMIT,
             check=False,
-            **given,
         )
 
     def start(
@@ -198,14 +194,13 @@ class Claude:
         *options: str,
         cwd: Path | None = None,
         unasked: bool = True,
-        **variables: str,
     ) -> Running:
         """Start the client in print mode. `unasked` lets it use tools without permission."""
         # Right after -p, because options that take several values would swallow the prompt.
         command = [str(self.program), "-p", prompt, *self.output, *(UNASKED if unasked else [])]
         process = subprocess.Popen(
             self.sandbox.inside([*command, *self.options, *options], cwd or self.project),
-            env={**self.env(), **variables},
+            env=self.env(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -239,10 +234,7 @@ class Claude:
     def cli(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run the command line as a person would, from the project."""
         command = self.bundle / "bin" / "workflow-state"
-        done: subprocess.CompletedProcess[str] = self.inside(
-            str(self.top / "bin" / "python3"), str(command), *arguments, cwd=cwd
-        )
-        return done
+        return self.inside(str(self.top / "bin" / "python3"), str(command), *arguments, cwd=cwd)
 
     def show(self, session: str | None = None, cwd: Path | None = None) -> dict[str, Any]:
         """The state of a session, or of the last, through `show --json`."""
@@ -282,7 +274,7 @@ class Claude:
         who = ["-c", "user.name=User", "-c", "user.email=user@example.org"]
         done = self.inside("git", *who, *arguments)
         assert done.returncode == 0, done.stderr
-        return str(done.stdout)
+        return done.stdout
 
     def signal(self, name: str) -> Signal:
         """Something that a command of the model's can tell the test by."""

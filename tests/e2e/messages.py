@@ -185,6 +185,7 @@ class Mock:
         """Stop serving; a reply that is being waited for is not waited for."""
         self._server.shutdown()
         self._thread.join()
+        self._server.server_close()
 
 
 def events(message: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -59,7 +59,6 @@ class Sandbox:
         )
         theirs.close()
         self._outside = ours
-        self.listener: socket.socket | None = None
         ours.settimeout(60)
         try:
             data, descriptors, _, _ = socket.recv_fds(ours, 5, 1)
@@ -69,6 +68,8 @@ class Sandbox:
             told = self.close() or data.decode()
             raise Unavailable(f"namespaces cannot be made here: {told}")
         self.listener = socket.socket(fileno=descriptors[0])
+        """Closed by whoever serves on it."""
+
         self.pid = children(self._holder.pid)[0]
 
     def inside(self, command: list[str], directory: Path) -> list[str]:
@@ -99,8 +100,6 @@ class Sandbox:
         except subprocess.TimeoutExpired:
             self._holder.kill()
             _, told = self._holder.communicate()
-        if self.listener:
-            self.listener.close()
         return told.strip()
 
 

@@ -40,7 +40,7 @@ class Terminal:
     def _tmux(self, *arguments: str) -> str:
         done = self._claude.inside("tmux", "-S", "/tmp/tmux", *arguments)
         assert done.returncode == 0, done.stderr
-        return str(done.stdout)
+        return done.stdout
 
     def screen(self) -> str:
         """What is seen now."""

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from .client import without_context
+from .client import Claude, Running, without_context
 from .conftest import absent
 from .messages import Full, bash
 
@@ -162,9 +162,9 @@ def test_clear_begins_a_session_that_continues_the_cleared_one(claude):
 # --- clients that are killed -------------------------------------------------------------------
 
 
-def started(claude, signal_name="started"):
-    """A command that tells when it runs, and a client in the middle of it."""
-    begun = claude.signal(signal_name)
+def in_mid_tool(claude: Claude) -> Running:
+    """A client in the middle of a command that takes long, after a file was made."""
+    begun = claude.signal("begun")
     claude.mock.script(claude.write("a.py"), bash(f"{begun.command}; sleep 100"))
     running = claude.start("Make a.py, then wait")
     begun.wait()
@@ -173,7 +173,7 @@ def started(claude, signal_name="started"):
 
 @pytest.mark.parametrize("options", [[], ["--continue"]], ids=["new session", "continue"])
 def test_a_client_that_is_killed_in_mid_tool_left_everything(claude, options):
-    running = started(claude)
+    running = in_mid_tool(claude)
     running.kill(signal.SIGKILL)
     killed = running.wait()
     assert killed.code == -signal.SIGKILL
@@ -192,7 +192,7 @@ def test_a_client_that_is_killed_in_mid_tool_left_everything(claude, options):
 
 
 def test_a_client_that_is_terminated_in_mid_tool_left_everything(claude):
-    running = started(claude)
+    running = in_mid_tool(claude)
     running.kill(signal.SIGTERM)
     ended = running.wait()
     assert ended.code == 128 + signal.SIGTERM
