@@ -99,7 +99,8 @@ def main() -> int:
     about = (
         f"{time.strftime('%Y-%m-%d', time.gmtime())}, client {package.version()}, CPython "
         f"{platform.python_version()}, {platform.system()} {platform.release()} on "
-        f"{platform.machine()}, {os.cpu_count()} processors: {rounds} rounds of {CALLS} calls. "
+        f"{platform.machine()}, {os.cpu_count()} processors that {os.getloadavg()[2]:.0f} processes "
+        f"wanted on average: {rounds} rounds of {CALLS} calls. "
         "In brackets the quartiles."
     )
     text = "\n".join([about, "", *lines]) + "\n"
