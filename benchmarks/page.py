@@ -28,6 +28,9 @@ home are made for the run, and the environment from nothing.
 `processor` is the processor's time, `elapsed` the time that passed. A tool's hook waits for
 nothing, so it is judged by the first, which other work on the machine hardly disturbs; a start and
 a stop wait for the disk and are judged by the second. What comes first is what is judged.
+
+What a session of 200 calls waits for in the client itself is in
+[compatibility.md](compatibility.md#what-the-user-waits-for).
 """
 
 
