@@ -7,7 +7,7 @@ import time
 
 from . import journal, litter, workspace
 from .founding import TEMPORARY
-from .lineage import ALIVE, condition
+from .lineage import is_running
 from .replay import seconds
 from .sessions import checkpoint_name
 from .state import State
@@ -33,7 +33,7 @@ def tidy(state: State, now: float | None = None) -> list[str]:
     for session in outdated(state, DAYS * 86400, NEWEST, now):
         if time.monotonic() > give_up:
             break
-        if not is_live(state, session):
+        if not is_running(state, session):
             forget(state, session)
             removed.append(session)
     sweep(state)
@@ -51,12 +51,6 @@ def outdated(state: State, older: float, newest: int, now: float | None = None) 
             return
         if session != state.session:
             yield session
-
-
-def is_live(state: State, session: str) -> bool:
-    """Whether a session's client still runs, however long ago it did anything."""
-    live = state.sessions.glimpse(session)
-    return bool(live and live["last_active"]) and condition(live or {}) == ALIVE
 
 
 def forget(state: State, session: str) -> None:

@@ -15,7 +15,7 @@ import sys
 from .. import journal
 from ..quoting import printable
 from ..state import State, StateError
-from . import checkpoints, keys, log, phase, prune, status, statusline, trust
+from . import checkpoints, keys, log, phase, prune, status, statusline, transfer, trust
 from .progress import Progress
 
 TYPE_CHECKING = False
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"workflow-state {VERSION}")
     parser.set_defaults(run=status.status)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
-    for module in (status, log, checkpoints, keys, phase, trust, statusline, prune):
+    for module in (status, log, checkpoints, keys, phase, trust, statusline, prune, transfer):
         module.register(commands, [common])
     return parser
 
@@ -79,8 +79,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         state = State(arguments.dir, arguments.session)
         state.sessions.progress = progress.bytes
-        state.session = state.session or state.sessions.last()
         with progress:
+            transfer.finish_pending(state)
+            state.session = state.session or state.sessions.last()
             answer = arguments.run(state, arguments)
         for notice in state.sessions.notices:
             _tell(notice)

@@ -6,8 +6,9 @@ import argparse
 import os
 import time
 
-from .. import journal, retention, workspace
+from .. import archive, journal, retention, workspace
 from ..context import ago
+from ..lineage import is_running
 from ..sessions import checkpoint_name
 from ..state import StateError
 from .answers import add, table
@@ -91,6 +92,7 @@ def prune(state: State, arguments: argparse.Namespace) -> Answer:
         if not dry and os.path.isdir(state.directory):
             try:
                 retention.sweep(state)
+                archive.sweep(state)
             except OSError as error:
                 raise StateError(f"{error.filename or state.directory}: {error.strerror}") from None
     data = {"dry_run": dry, "sessions": sessions, "checkpoints": named, "live": live}
@@ -107,7 +109,7 @@ def _sessions(
     live = []
     for number, session in enumerate(going):
         progress.items(number, len(going))
-        if retention.is_live(state, session):
+        if is_running(state, session):
             live.append(session)
             continue
         taken = _bytes(state, session)
