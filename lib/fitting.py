@@ -20,14 +20,24 @@ def cut(text: str, most: int) -> str:
     if columns(text) <= most:
         return text
     dots = "..." if most > 6 else ""
-    room = most - len(dots)
-    kept = []
-    for letter in text:
+    return text[: _fitting(text, most - len(dots))] + dots
+
+
+def cut_head(text: str, most: int) -> str:
+    """The same of its tail: of a path that tells more."""
+    if columns(text) <= most:
+        return text
+    dots = "..." if most > 6 else ""
+    return dots + text[len(text) - _fitting(text[::-1], most - len(dots)) :]
+
+
+def _fitting(text: str, room: int) -> int:
+    """How many letters from the beginning fit."""
+    for number, letter in enumerate(text):
         room -= _width(letter)
         if room < 0:
-            break
-        kept.append(letter)
-    return "".join(kept) + dots
+            return number
+    return len(text)
 
 
 def _width(letter: str) -> int:

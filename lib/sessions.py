@@ -114,6 +114,11 @@ class Sessions:
             return folding.fold(state, note["records"], self.rules)
         return state
 
+    def refresh(self) -> None:
+        """Read checkpoints anew from here on: for who looks on for long."""
+        self._bases.clear()
+        self._rules = None
+
     def _telling(self, size: int) -> Callable[[int], None] | None:
         progress = self.progress
         return None if progress is None else lambda offset: progress(offset, size)

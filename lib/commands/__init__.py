@@ -15,7 +15,7 @@ import sys
 from .. import journal
 from ..quoting import printable
 from ..state import State, StateError
-from . import checkpoints, keys, log, phase, prune, status, statusline, transfer, trust
+from . import checkpoints, keys, log, phase, prune, status, statusline, transfer, trust, watch
 from .progress import Progress
 
 TYPE_CHECKING = False
@@ -59,7 +59,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"workflow-state {VERSION}")
     parser.set_defaults(run=status.status)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
-    for module in (status, log, checkpoints, keys, phase, trust, statusline, prune, transfer):
+    for module in (
+        status,
+        log,
+        checkpoints,
+        keys,
+        phase,
+        trust,
+        statusline,
+        watch,
+        prune,
+        transfer,
+    ):
         module.register(commands, [common])
     return parser
 
