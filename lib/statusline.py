@@ -26,13 +26,15 @@ if TYPE_CHECKING:
 
     from .table import Table
 
-    Piece = tuple[str, str, str]
+    Piece = tuple[str, str, str, int]
+    """What the line says of one thing: in words, in short, its colour, its rank: 0 matters most."""
+
 
 SECONDS = 1.0
 """The line is worth no more of anybody's time; the client asks again soon."""
 
-UNREAD = 1 << 20
-"""Bytes of the journal, behind the last checkpoint, that are looked at: thousands of records."""
+UNREAD = 1 << 17
+"""Bytes of the journal, behind the last checkpoint, that are looked at: hundreds of records."""
 
 LOOKED_AT = 10
 """Files that are compared with the disk, the newest: by size and time, not by contents."""
@@ -134,8 +136,8 @@ def _width(given: dict[str, Any], by_hand: bool) -> int:
 
 # --- what there is to say ----------------------------------------------------------------------
 
-OFF = [("recording is off", "off", "2")]
-NOTHING = [("nothing recorded yet", "", "2")]
+OFF = [("recording is off", "off", "2", 0)]
+NOTHING = [("nothing recorded yet", "", "2", 0)]
 
 
 def _said(given: dict[str, Any], session: str | None, directory: str | None) -> list[Piece]:
@@ -170,24 +172,21 @@ def _drifted(project: str, files: Table) -> int:
 
 
 def pieces(live: dict[str, Any], drifted: int, now: float) -> list[Piece]:
-    """What the line says, in order: each in words, in short, and its colour.
-
-    The first matters most, but for calls in flight, which come last and are left out last.
-    """
-    found = []
+    """What the line says, in its order."""
+    found: list[Piece] = []
     phase = printable(live["current_phase"] or "no phase yet")
     pinned = " (pinned)" if live["phase_pinned"] else ""
-    found.append((cut(phase, SUBJECT) + pinned, cut(phase, 12), "1;36"))
+    found.append((cut(phase, SUBJECT) + pinned, cut(phase, 12), "1;36", 0))
     more = "+" if live["journal"].get("skipped") else ""
     files = len(live["files_processed"])
-    found.append((f"{files}{more} file{'s' * (files != 1)}", f"{files}{more}f", ""))
+    found.append((f"{files}{more} file{'s' * (files != 1)}", f"{files}{more}f", "", 3))
     if live["last_checkpoint_at"]:
         age = ago(now - seconds(live["last_checkpoint_at"]))
-        found.append((f"checkpoint {age}", f"cp {_brief(age)}", ""))
+        found.append((f"checkpoint {age}", f"cp {_brief(age)}", "", 4))
     else:
-        found.append(("no checkpoint yet", "no cp", ""))
+        found.append(("no checkpoint yet", "no cp", "", 4))
     if drifted:
-        found.append((f"{drifted} changed on disk", f"{drifted} drift", "35"))
+        found.append((f"{drifted} changed on disk", f"{drifted} drift", "35", 2))
     if live["in_flight"]:
         found.append(_running(live["in_flight"], now))
     return found
@@ -200,7 +199,7 @@ def _running(calls: list[dict[str, Any]], now: float) -> Piece:
     words = cut(printable(" ".join(f"{tool} {subject}".split())), SUBJECT)
     age = ago(now - seconds(call["since"])).removesuffix(" ago")
     others = f" +{len(calls) - 1}" if len(calls) > 1 else ""
-    return f"{words} ({age}){others}", f"{cut(tool, 12)} {_brief(age)}{others}", "33"
+    return f"{words} ({age}){others}", f"{cut(tool, 12)} {_brief(age)}{others}", "33", 1
 
 
 def _brief(age: str) -> str:
@@ -210,26 +209,40 @@ def _brief(age: str) -> str:
 # --- how it is put -----------------------------------------------------------------------------
 
 BETWEEN = " | "
+WORDS, SHORT, OUT = 0, 1, 2
+"""The forms of a piece."""
 
 
 def render(said: list[Piece], width: int, segment: bool, coloured: bool) -> str:
     """The pieces on one line of at most `width` columns, or of any number when that is 0.
 
-    First all are put in short, then the least important go, then what is left is cut.
+    What matters least is put in short first; when all is, it is left out first; the last is cut.
     """
     between = " " if segment else BETWEEN
-    for form in (1,) if segment else (0, 1):
-        chosen = [(piece[form], piece[2]) for piece in said if piece[form]]
+    form = dict.fromkeys([rank for *_, rank in said], SHORT if segment else WORDS)
+    ranks = sorted(form, reverse=True)
+    chosen = _chosen(said, form)
+    for rank, smaller in [(rank, SHORT) for rank in ranks] + [(rank, OUT) for rank in ranks[:-1]]:
         if not width or _columns(chosen, between) <= width:
             break
-    while len(chosen) > 1 and width and _columns(chosen, between) > width:
-        del chosen[-2 if len(chosen) > 2 and said[-1][2] == "33" else -1]
-    if chosen and width:
-        chosen[0] = (cut(chosen[0][0], width), chosen[0][1])
+        form[rank] = smaller
+        chosen = _chosen(said, form)
+    if width and _columns(chosen, between) > width:
+        chosen = [(cut(chosen[0][0], width), chosen[0][1])]
     if not coloured:
         return between.join([text for text, _ in chosen])
     dim = between if segment else paint(between, "2")
     return dim.join([paint(text, colour) for text, colour in chosen])
+
+
+def _chosen(said: list[Piece], form: dict[int, int]) -> list[tuple[str, str]]:
+    """Texts and colours, each piece in its form; some have nothing to say in short."""
+    taken = [(piece, form[piece[3]]) for piece in said]
+    return [
+        ((words, short)[its], colour)
+        for (words, short, colour, _), its in taken
+        if its != OUT and (words, short)[its]
+    ]
 
 
 def _columns(chosen: list[tuple[str, str]], between: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -181,12 +182,15 @@ def rendered(width: int, segment: bool = False, **changes: object) -> str:
 
 WIDTHS = {
     120: "build | 12 files | checkpoint 5 min ago | 3 changed on disk | Bash make test (12 s)",
-    80: "build | 12f | cp 5m | 3 drift | Bash 12s",
+    83: "build | 12 files | checkpoint 5 min ago | 3 changed on disk | Bash make test (12 s)",
+    82: "build | 12 files | cp 5m | 3 changed on disk | Bash make test (12 s)",
+    67: "build | 12f | cp 5m | 3 changed on disk | Bash make test (12 s)",
+    60: "build | 12f | cp 5m | 3 drift | Bash make test (12 s)",
     40: "build | 12f | cp 5m | 3 drift | Bash 12s",
-    36: "build | 12f | cp 5m | Bash 12s",
-    24: "build | 12f | Bash 12s",
-    20: "build | Bash 12s",
-    12: "build",
+    39: "build | 12f | 3 drift | Bash 12s",
+    31: "build | 3 drift | Bash 12s",
+    25: "build | Bash 12s",
+    15: "build",
     3: "bui",
 }
 
@@ -238,6 +242,45 @@ def test_what_a_name_holds_never_reaches_the_terminal_raw(worked):
     for arguments in ((), ("--segment",)):
         shown = line(worked, *arguments).rstrip("\n")
         assert shown.isprintable(), shown
+
+
+# --- docs/live.md ------------------------------------------------------------------------------
+
+PAGE = (ROOT / "docs" / "live.md").read_text()
+
+
+def test_the_lines_that_are_printed_are_those_that_it_prints():
+    (printed,) = [
+        block for block in re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL) if "cp 5m" in block
+    ]
+    assert [line for line in printed.splitlines() if line not in WIDTHS.values()] == []
+
+
+def run_as_printed(hooks, command: str) -> str:
+    """A shell command as the page prints it, for somebody who has the bundle in its place."""
+    (hooks.home / ".workflow-state").symlink_to(ROOT)
+    (hooks.home / "bin").mkdir()
+    (hooks.home / "bin" / "python3").symlink_to(sys.executable)
+    path = f"{hooks.home / 'bin'}:{os.defpath}"
+    return subprocess.run(
+        ["/bin/sh", "-c", command],
+        input=given(hooks),
+        env={**hooks.env(), "PATH": path, "COLUMNS": "120"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def test_the_settings_that_are_printed_work(worked):
+    (settings,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+    command = json.loads(settings)["statusLine"]["command"]
+    assert run_as_printed(worked, command).startswith("build | 2 files | checkpoint ")
+
+
+def test_the_segment_that_is_printed_works(worked):
+    (command,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    assert same_ages(run_as_printed(worked, command)) == "my own | build 2f cp Ns\n"
 
 
 # --- colour ------------------------------------------------------------------------------------
@@ -332,6 +375,24 @@ def test_a_stdin_that_never_ends_is_given_up(worked):
         os.close(reader)
         os.close(writer)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"\n", b"")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_one_that_is_cancelled_says_nothing(worked, number):
+    """The client ends one whose answer it does not need any more."""
+    running = subprocess.Popen(
+        [worked.python, "-I", "-S", str(CLI), "statusline"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=worked.env(),
+    )
+    running.stdin.write(b"{")
+    running.stdin.flush()
+    running.send_signal(number)
+    out, err = running.communicate(timeout=60)
+    assert out in (b"", b"\n")
+    assert err == b"" or number == signal.SIGINT  # which may come before its first line is run
 
 
 @pytest.mark.parametrize("redirection", [">&-", ">/dev/full", "| true"])
