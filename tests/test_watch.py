@@ -222,11 +222,14 @@ def test_only_what_the_journal_grew_by_is_read(worked, monkeypatch):
     watched._glimpses = {"s": (0.0, None)}
     watched._named = "s"
     path = worked.directory / "sessions" / "s.jsonl"
-    journal.write(str(worked.directory), "s", {"event": "PreToolUse", "tool": "Bash", "call": "9"})
-    os.utime(path, (path.stat().st_atime, path.stat().st_mtime + 1))
-    view = watched.look(time.time())
-    assert len(read) == 1
-    assert [call["call"] for call in view.live["in_flight"]] == ["9"]
+    for number in range(1, 4):
+        facts = {"event": "PreToolUse", "tool": "Bash", "call": f"c{number}"}
+        journal.write(str(worked.directory), "s", facts)
+        os.utime(path, (0, path.stat().st_mtime + number))
+        read.clear()
+        view = watched.look(time.time())
+        assert len(read) == 1
+        assert len(view.live["in_flight"]) == number
 
 
 def test_a_fold_that_goes_on_is_the_fold_from_the_start(worked, monkeypatch):
