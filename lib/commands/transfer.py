@@ -44,19 +44,28 @@ What another user or machine has written is not yours by this: it is shown, but 
 until `workflow-state trust` adopts it. A file that your own key has sealed stays yours.
 """
 
+_EXAMPLES = """\
+  workflow-state export -o state.tar
+  workflow-state import state.tar
+  workflow-state export | zstd > state.tar.zst
+  zstd -dc state.tar.zst | workflow-state import -
+
+exit status: 0, 1 when it failed, 130 when it was interrupted; then nothing, or all of it, was done
+"""
+
 _WORDS = {archive.SESSIONS: "session", CHECKPOINTS: "checkpoint", KEYS: "key"}
 
 
 def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     """Add these commands to the parser."""
     parser = add(commands, parents, "export", export, "write the whole state to one file")
-    parser.description = _EXPORT
+    parser.description, parser.epilog = _EXPORT, _EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="the file (default, or with -: stdout)"
     )
     parser = add(commands, parents, "import", import_, "take in what `export` has written")
-    parser.description = _IMPORT
+    parser.description, parser.epilog = _IMPORT, _EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("file", metavar="FILE", help="the file, or - for stdin")
     parser.add_argument("--merge", action="store_true", help="add to what is recorded here")
