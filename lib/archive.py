@@ -129,9 +129,9 @@ class _Writer:
         self._tar = tarfile.TarFile(fileobj=to, mode="w", format=tarfile.PAX_FORMAT)
         self.members: dict[str, Document] = {}
 
-    def add(self, name: str, data: bytes) -> None:
+    def add(self, name: str, data: bytes | bytearray) -> None:
         """Add what is in memory."""
-        self._add(name, len(data), 0, iter([data]))
+        self._add(name, len(data), 0, iter([bytes(data)]))
 
     def add_journal(self, session: str, descriptor: int) -> None:
         """Add a journal as far as its last whole line."""

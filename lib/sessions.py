@@ -117,6 +117,7 @@ class Sessions:
     def refresh(self) -> None:
         """Read checkpoints anew from here on: for who looks on for long."""
         self._bases.clear()
+        self._published.clear()
         self._rules = None
 
     def _telling(self, size: int) -> Callable[[int], None] | None:

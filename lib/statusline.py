@@ -17,14 +17,13 @@ from .context import ago
 from .fitting import columns, cut, paint, wants_colour
 from .quoting import printable
 from .replay import seconds
+from .session import newest
 from .state import State
 from .worktree import looks_the_same
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
-
-    from .table import Table
 
     Piece = tuple[str, str, str, int]
     """What the line says of one thing: in words, in short, its colour, its rank: 0 matters most."""
@@ -118,10 +117,10 @@ def _print(text: str) -> None:
         pass  # nobody is there to read it
 
 
-def _given(text: str) -> dict[str, Any]:
+def _given(data: bytearray) -> dict[str, Any]:
     """What the client tells, {} for anything else: a line without it is better than none."""
     try:
-        return journal.parse(text)
+        return journal.parse(data.decode("utf-8", "replace"))
     except journal.Unusable:
         return {}
 
@@ -154,21 +153,21 @@ def _said(given: dict[str, Any], session: str | None, directory: str | None) -> 
     live = state.sessions.live(name, most=UNREAD) if name else None
     if live is None:
         return NOTHING
-    return pieces(live, _drifted(state.project, live["files_processed"]), time())
+    return pieces(live, _drifted(state.project, live), time())
 
 
 def _path(value: object) -> str:
     return value if isinstance(value, str) and value[:1] == "/" and "\0" not in value else ""
 
 
-def _drifted(project: str, files: Table) -> int:
+def _drifted(project: str, live: dict[str, Any]) -> int:
     """How many of the newest files are not as the last checkpoint saw them."""
-    count = 0
-    for path in files.newest(LOOKED_AT):
-        before = files[path].get("fingerprint")  # none since Claude changed it again
-        if before is not None and not looks_the_same(os.path.join(project, path), before):
-            count += 1
-    return count
+    marks = live["fold"]["newest"]  # without a mark are those that Claude changed again since
+    return sum(
+        1
+        for path in newest(live, LOOKED_AT)
+        if marks[path] and not looks_the_same(os.path.join(project, path), marks[path])
+    )
 
 
 def pieces(live: dict[str, Any], drifted: int, now: float) -> list[Piece]:

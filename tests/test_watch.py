@@ -257,7 +257,9 @@ def view(
     live = {**empty("3c1de1f0-5a0c-4c6e-9d0b-8e6a4f2b7a11"), "current_phase": text}
     live.update(phase_since=AT, last_checkpoint_at=AT, last_request=text * 300, last_request_at=AT)
     about = {"outcome": "created", "last": AT}
-    live["files_processed"] = Table({f"src/{text}/{number}.py": about for number in range(files)})
+    paths = [f"src/{text}/{number}.py" for number in range(files)]
+    live["files_processed"] = Table(dict.fromkeys(paths, about))
+    live["fold"]["newest"] = dict.fromkeys(paths, "")
     call = {"tool": "Bash", "command": f"make {text}", "since": AT, "at": AT}
     live["in_flight"] = [{**call, "agent_type": text}] * calls
     live["failures"] = [{**call, "error": text * 50}] * failures
@@ -285,7 +287,9 @@ def test_every_section_is_there_before_any_is_long():
 
 def test_a_path_keeps_its_tail_and_a_command_its_head():
     live = view().live
-    live["files_processed"] = Table({"a/" * 50 + "end.py": {"outcome": "changed", "last": AT}})
+    path = "a/" * 50 + "end.py"
+    live["files_processed"] = Table({path: {"outcome": "changed", "last": AT}})
+    live["fold"]["newest"] = {path: ""}
     live["in_flight"][0]["command"] = "begin " + "x" * 100
     lines = View("/p", live, "alive", [], NOW).lines(40, 24, coloured=False)
     assert any(line.endswith("/end.py") and "~ ..." in line for line in lines)

@@ -9,6 +9,7 @@ from ..context import ago
 from ..fitting import columns, cut, cut_head, paint
 from ..quoting import printable
 from ..replay import seconds
+from ..session import newest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,13 +113,12 @@ class View:
         failures = [each for each in reversed(live["failures"]) if "resolved" not in each]
         files = live["files_processed"]
         read = f", {len(live['files_read'])} read" if live["files_read"] else ""
-        newest = files.newest(MOST)
         return [
             ("Running", [self._running(call) for call in reversed(live["in_flight"])]),
             ("Failed, not seen to succeed since", [self._failure(each) for each in failures]),
             (
                 f"Files: {len(files)} changed{read}",
-                [self._file(path, files[path]) for path in newest],
+                [self._file(path, files[path]) for path in newest(live, MOST)],
             ),
             ("Other sessions", [self._other(other) for other in self.others]),
         ]
