@@ -291,13 +291,14 @@ def behind_shim(setting: Setting) -> Iterator[Row]:
 
 # --- starts and stops --------------------------------------------------------------------------
 
+STATUS_LINE = 3
 LIMITS = {0: 3, 1_000: 4, 10_000: 8, 100_000: 40}
 
 
 def starts_and_stops(setting: Setting, tape: Tape) -> Iterator[Row]:
-    """git is left out: the projects are no repositories, and nothing ran a shell."""
-    stopped = {files: stopped(setting, tape, files) for files in setting.scale.files}
-    for files, world in stopped.items():
+    """And status lines. git is left out: the projects are no repositories, and ran no shell."""
+    ready = {files: stopped(setting, tape, files) for files in setting.scale.files}
+    for files, world in ready.items():
         hook = _stop_after_a_turn(world)
         yield row(
             f"`stop.py` after a turn, {files:,} files processed",
@@ -305,14 +306,20 @@ def starts_and_stops(setting: Setting, tape: Tape) -> Iterator[Row]:
             LIMITS[files],
             waits=True,
         )
-    yield from _idle_stops(setting, stopped)
-    for files, world in stopped.items():
+    yield from _idle_stops(setting, ready)
+    for files, world in ready.items():
         hook = _start(world)
         yield row(
             f"`session_start.py`, {files:,} files processed",
             lambda hook=hook, world=world: compare(hook, world.bare(), setting.scale.seconds),
             LIMITS[files],
             waits=True,
+        )
+    for files, world in ready.items():
+        yield row(
+            f"`workflow-state statusline`, {files:,} files processed",
+            lambda world=world: compare(world.status_line(), world.bare(), setting.scale.seconds),
+            STATUS_LINE if files <= 1_000 else None,
         )
 
 

@@ -117,6 +117,13 @@ class World:
     def hook(self, name: str, event: str, before: Callable[[], object] = lambda: None) -> Command:
         return self.script(ROOT / "hooks" / name, event, before)
 
+    def status_line(self) -> Command:
+        """The status line, run as the settings run it."""
+        where = {"current_dir": str(self.project), "project_dir": str(self.project)}
+        told = self._event("Status", workspace=where, version="2.1.330")
+        argv = (self.python, "-I", "-S", str(ROOT / "bin" / "workflow-state"), "statusline")
+        return Command(argv, {**self.environment, "COLUMNS": "120"}, str(self.project), told)
+
     def shell(self, command: str, event: str) -> Command:
         """A command as the client runs one that is registered."""
         return Command(("/bin/sh", "-c", command), self.environment, str(self.project), event)

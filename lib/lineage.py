@@ -48,6 +48,12 @@ def condition(live: dict[str, Any]) -> str:
     return ALIVE if is_alive(live["process"]) else CRASHED
 
 
+def is_running(state: State, session: str) -> bool:
+    """Whether a session's client still runs, and may append to its journal at any time."""
+    live = state.sessions.glimpse(session)
+    return bool(live and live["last_active"]) and condition(live or {}) == ALIVE
+
+
 def _has_content(live: dict[str, Any]) -> bool:
     counts = live["counts"]
     return bool(

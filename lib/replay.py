@@ -15,7 +15,7 @@ from .stores import StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     Record = dict[str, Any]
@@ -75,14 +75,21 @@ class Replay:
     """One pass over a journal from a byte offset on, as far as `end` when it is given.
 
     After it, `offset` is where the next pass goes on: behind the last line that ends in a line
-    feed. `problems` counts the lines passed over, by FOREIGN, DAMAGED and NEWER.
+    feed. `problems` counts the lines passed over, by FOREIGN, DAMAGED and NEWER. `passed` is called
+    with the offset reached, once a CHUNK.
     """
 
     def __init__(
-        self, descriptor: int, session: str, offset: int = 0, end: int | None = None
+        self,
+        descriptor: int,
+        session: str,
+        offset: int = 0,
+        end: int | None = None,
+        passed: Callable[[int], None] | None = None,
     ) -> None:
         self.offset = offset
         self._end = end
+        self._passed = passed
         self.problems: dict[str, int] = {}
         self._descriptor = descriptor
         self._session = session
@@ -110,6 +117,8 @@ class Replay:
                 self.offset += len(rest)
                 rest = b""
                 self._pass_over(DAMAGED)
+            if self._passed:
+                self._passed(self.offset)
 
     def _pass_over(self, worth: str) -> None:
         self.problems[worth] = self.problems.get(worth, 0) + 1

@@ -7,12 +7,15 @@ import time
 
 from . import journal, litter, workspace
 from .founding import TEMPORARY
+from .lineage import is_running
+from .replay import seconds
 from .sessions import checkpoint_name
 from .state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from typing import Any
 
 DAYS = 30
 NEWEST = 50
@@ -27,18 +30,55 @@ def tidy(state: State, now: float | None = None) -> list[str]:
     """
     give_up = time.monotonic() + SECONDS
     removed = []
-    for changed, session in reversed(workspace.journals(state.directory)[NEWEST:]):
-        old = (time.time() if now is None else now) - changed > DAYS * 86400
-        if not old or time.monotonic() > give_up:
+    for session in outdated(state, DAYS * 86400, NEWEST, now):
+        if time.monotonic() > give_up:
             break
-        if session != state.session:
-            state.delete_checkpoint(checkpoint_name(session))
-            workspace.remove_journal(state.directory, session)
+        if not is_running(state, session):
+            forget(state, session)
             removed.append(session)
+    sweep(state)
+    return removed
+
+
+def outdated(state: State, older: float, newest: int, now: float | None = None) -> Iterator[str]:
+    """Sessions unchanged for more than `older` seconds and beyond the `newest`, the oldest first.
+
+    Never the session of `state`. Raises StateError.
+    """
+    moment = time.time() if now is None else now
+    for changed, session in reversed(workspace.journals(state.directory)[newest:]):
+        if moment - changed <= older:
+            return
+        if session != state.session:
+            yield session
+
+
+def forget(state: State, session: str) -> None:
+    """Remove a session: its checkpoint, then its journal. Raises StateError and OSError."""
+    state.delete_checkpoint(checkpoint_name(session))
+    workspace.remove_journal(state.directory, session)
+
+
+def old_checkpoints(state: State, older: float, now: float | None = None) -> list[dict[str, Any]]:
+    """Checkpoints made more than `older` seconds ago that are not kept by a session's hooks.
+
+    As `State.checkpoints` tells of them: those made by hand, and what restores left. Raises
+    StateError.
+    """
+    moment = time.time() if now is None else now
+    own = {checkpoint_name(session) for _, session in workspace.journals(state.directory)}
+    return [
+        about
+        for about in state.checkpoints()
+        if about["name"] not in own and moment - seconds(about["created"]) > older
+    ]
+
+
+def sweep(state: State) -> None:
+    """Remove what killed writers left, once it is old. Raises StateError and OSError."""
     state.store.sweep()
     _sweep(TEMPORARY, lambda: journal.descend(journal.open_state(state.directory), "sessions"))
     _sweep("key.", lambda: os.open(os.path.dirname(journal.key_path()), journal.DIRECTORY))
-    return removed
 
 
 def _sweep(beginning: str, opened: Callable[[], int]) -> None:

@@ -16,6 +16,8 @@ from .stores import CHECKPOINTS, Damaged, NewerVersion, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .stores import Document, Store
 
 GLIMPSE = 16384
@@ -33,7 +35,8 @@ def checkpoint_name(session: str) -> str:
 class Sessions:
     """The sessions of one state directory.
 
-    notices  what went wrong on the way without keeping an answer back, for people to be told
+    notices   what went wrong on the way without keeping an answer back, for people to be told
+    progress  called while a journal is read, with how many bytes have been and how many there are
     """
 
     def __init__(self, directory: str, project: str, store: Store) -> None:
@@ -41,6 +44,7 @@ class Sessions:
         self.project = project
         self.store = store
         self.notices: list[str] = []
+        self.progress: Callable[[int, int], None] | None = None
         store.finish = self._finish
         self._rules: Rules | None = None
         self._bases: dict[str, tuple[Document | None, Document]] = {}
@@ -54,16 +58,25 @@ class Sessions:
         return self._rules
 
     def live(
-        self, session: str, end: int | None = None, above: tuple[str, ...] = ()
+        self,
+        session: str,
+        end: int | None = None,
+        above: tuple[str, ...] = (),
+        before: Document | None = None,
+        most: int | None = None,
     ) -> Document | None:
         """A session's state, None when nothing is known of it. Raises StoreError.
 
         With `end`, as it was when its journal had that many bytes. "journal" in it says how far
         into the journal it reaches; it is empty where only the checkpoint is left.
+
+        With `before`, a state that this gave earlier, only the records since are read; of a
+        checkpoint made meanwhile it does not tell. With `most`, at most so many bytes are read,
+        the last ones: "skipped" in "journal" says how many were not, which a glance can do without.
         """
         if session in above:
             return None
-        saved, mark = self._saved(session)
+        saved, mark = (before, before["journal"]) if before else self._saved(session)
         descriptor = workspace.open_journal(self.directory, session)
         if descriptor is None:
             return {**saved, "journal": {}} if saved else None
@@ -74,7 +87,10 @@ class Sessions:
             # is another of the same name, is read whole for what the checkpoint does not know.
             if offset > size or replay.check_before(descriptor, offset) != mark.get("last", ""):
                 offset, since, mark = 0, (saved or {}).get("last_active") or "", {}
-            records = replay.Replay(descriptor, session, offset, end)
+            skipped = max(0, size - offset - most) if most is not None else 0
+            if skipped and saved:
+                saved = {**saved, "in_flight": []}  # they may have ended in what is not read
+            records = replay.Replay(descriptor, session, offset + skipped, end, self._telling(size))
             state = folding.fold(
                 saved or folding.empty(session),
                 (record for record in records if record["at"] > since),
@@ -90,11 +106,23 @@ class Sessions:
         for kind, count in records.problems.items():
             problems[kind] = problems.get(kind, 0) + count
         state["journal"] = {"offset": records.offset, "last": last, "problems": problems}
+        if skipped:
+            state["journal"]["skipped"] = skipped
         note = self.store.pending() if end is None else None
         if note and note.get("session") == session:
             # A restore is under way, or its process has died: readers see it whole already.
             return folding.fold(state, note["records"], self.rules)
         return state
+
+    def refresh(self) -> None:
+        """Read checkpoints anew from here on: for who looks on for long."""
+        self._bases.clear()
+        self._published.clear()
+        self._rules = None
+
+    def _telling(self, size: int) -> Callable[[int], None] | None:
+        progress = self.progress
+        return None if progress is None else lambda offset: progress(offset, size)
 
     def _finish(self, note: Document) -> None:
         """The session's part of a restore; twice does no harm, the fold takes each set once.

@@ -10,7 +10,7 @@ import os
 
 from . import journal, replay, workspace
 from .founding import CREATE, TEMPORARY
-from .lineage import ALIVE, condition
+from .lineage import is_running
 from .sealing import sealed, verdict_on
 from .stores import CHECKPOINTS, KEYS, StoreError
 
@@ -51,8 +51,7 @@ def _adopt_journal(state: State, session: str, dry_run: bool) -> int:
     adopted, count = replay.reseal(data, session)
     if not count or dry_run:
         return count
-    live = state.sessions.glimpse(session)
-    if live and live["last_active"] and condition(live) == ALIVE:
+    if is_running(state, session):
         raise StoreError(f"session {session} is alive and writes its journal; end it first")
     try:
         sessions = journal.descend(journal.open_state(state.directory), "sessions")

@@ -196,7 +196,7 @@ def _digest(data: bytes, key: bytes) -> str:
     return blake2b(data, digest_size=8, key=key).hexdigest()
 
 
-def _looks_the_same(path: str, before: str) -> bool:
+def looks_the_same(path: str, before: str) -> bool:
     """Whether size and time are those of a fingerprint, so that contents need not be read."""
     try:
         status = os.lstat(path)
@@ -211,7 +211,7 @@ def fingerprints(project: str, files: dict[str, str]) -> dict[str, str]:
     found = {}
     for path, before in files.items():
         where = os.path.join(project, path)
-        if not _looks_the_same(where, before):
+        if not looks_the_same(where, before):
             found[path] = fingerprint(where, key)
     return {path: mark for path, mark in found.items() if mark}
 
@@ -222,7 +222,7 @@ def drift(project: str, files: dict[str, str]) -> dict[str, str]:
     drifted = {}
     for path, before in reversed([*files.items()]):
         where = os.path.join(project, path)
-        if not before or _looks_the_same(where, before):
+        if not before or looks_the_same(where, before):
             continue
         after = fingerprint(where, key)
         if not after:

@@ -75,7 +75,10 @@ def test_prints_json(worked, arguments):
     json.loads(run(worked, *arguments, "--json"))
 
 
-VERBS = "status show log checkpoint checkpoints restore undo diff get set unset phase unlink trust"
+VERBS = (
+    "status show log checkpoint checkpoints restore undo diff get set unset phase unlink trust "
+    "statusline watch prune export import"
+)
 
 
 @pytest.mark.parametrize("verb", VERBS.split())

@@ -26,11 +26,12 @@ def list_and_leave(code):
     posix.write(2, " ".join(set(sys.modules) - before).encode())
     leave(code)
 posix._exit = list_and_leave
-path = sys.argv[1]
+del sys.argv[0]
+path = sys.argv[0]
 script = posix.open(path, posix.O_RDONLY)
 exec(compile(posix.read(script, 1 << 16), path, "exec"), {"__file__": path, "__name__": "__main__"})
 """
-"""Runs a hook script in a bare interpreter, and lists at its end what was loaded for it."""
+"""Runs a script in a bare interpreter, and lists at its end what was loaded for it."""
 
 TOOL = {"_blake2", "_json", "lib", "lib.journal"}
 STANDARD = set("__future__ _collections_abc _stat errno fcntl genericpath os os.path".split())
@@ -114,6 +115,29 @@ def test_no_ordinary_call_loads_what_takes_as_long_as_the_start(hooks, fields):
     )
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()[1:]}
     assert not loaded & {"os", "re", "json", "pathlib", "typing", "hashlib", "collections.abc"}
+
+
+def test_the_status_line_loads_these_modules_and_no_other(hooks):
+    hooks.prompt("s1")
+    hooks.call("s1", "Write", "t1", {"file_path": f"{hooks.project}/src/a.py"})
+    hooks.stop("s1")
+    told = {"session_id": "s1", "workspace": {"project_dir": str(hooks.project)}}
+    script = str(ROOT / "bin" / "workflow-state")
+    done = subprocess.run(
+        [hooks.python, "-I", "-S", "-c", LISTING, script, "statusline"],
+        input=json.dumps(told),
+        capture_output=True,
+        text=True,
+        env=hooks.env(),
+        check=True,
+        timeout=60,
+    )
+    assert "1 file" in done.stdout
+    line = set("lib.context lib.fitting lib.quoting lib.statusline".split())
+    expected = (STATE | line) - {"lib.lineage", "lib.process"}
+    assert set(done.stderr.split()) - set(sys.builtin_module_names) == expected - set(
+        sys.builtin_module_names
+    )
 
 
 # --- the kernel --------------------------------------------------------------------------------

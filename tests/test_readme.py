@@ -19,7 +19,7 @@ from lib.policy import PHASES, Rules
 from tests.conftest import PAYLOADS, ROOT, SCRIPTS, payloads
 
 README = (ROOT / "README.md").read_text()
-PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/format.md")
+PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/format.md", "docs/live.md")
 
 
 def section(title: str) -> str:

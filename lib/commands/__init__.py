@@ -15,7 +15,8 @@ import sys
 from .. import journal
 from ..quoting import printable
 from ..state import State, StateError
-from . import checkpoints, keys, log, phase, status, trust
+from . import checkpoints, keys, log, phase, prune, status, statusline, transfer, trust, watch
+from .progress import Progress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +59,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"workflow-state {VERSION}")
     parser.set_defaults(run=status.status)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
-    for module in (status, log, checkpoints, keys, phase, trust):
+    for module in (
+        status,
+        log,
+        checkpoints,
+        keys,
+        phase,
+        trust,
+        statusline,
+        watch,
+        prune,
+        transfer,
+    ):
         module.register(commands, [common])
     return parser
 
@@ -74,12 +86,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # letters that a terminal lacks are no error
             stream.reconfigure(errors="backslashreplace")
+    progress = Progress("reading the journal")
     try:
         state = State(arguments.dir, arguments.session)
-        state.session = state.session or state.sessions.last()
-        data, lines = arguments.run(state, arguments)
+        state.sessions.progress = progress.bytes
+        with progress:
+            transfer.finish_pending(state)
+            state.session = state.session or state.sessions.last()
+            answer = arguments.run(state, arguments)
         for notice in state.sessions.notices:
             _tell(notice)
+        if answer is None:
+            return OK  # it has said on its own what there was to say
+        data, lines = answer
         if arguments.json:
             _print(json.dumps(data, indent=2))
         else:

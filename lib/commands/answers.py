@@ -11,12 +11,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Optional
 
     from ..state import State
 
     Answer = tuple[Any, list[str]]
-    Command = Callable[[State, argparse.Namespace], Answer]
+    """Data for programs, and lines for people; None from who has printed by itself."""
+
+    Command = Callable[[State, argparse.Namespace], Optional[Answer]]
 
 
 def add(

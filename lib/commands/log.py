@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from .. import replay, workspace
 from ..state import UnknownSession
@@ -49,7 +50,9 @@ def log(state: State, arguments: argparse.Namespace) -> Answer:
             f"no journal of session {state.session or '(none)'} in {state.directory}"
         )
     with open(descriptor, "rb", closefd=True):
-        reading = replay.Replay(descriptor, state.session)
+        size, tell = os.fstat(descriptor).st_size, state.sessions.progress
+        passed = (lambda offset: tell(offset, size)) if tell else None
+        reading = replay.Replay(descriptor, state.session, passed=passed)
         records = list(reading)
     if arguments.lines is not None:
         records = records[max(0, len(records) - arguments.lines) :]

@@ -18,7 +18,17 @@ from pathlib import Path
 
 from .report import ROOT, publish
 
-PARTS = ("lib", "hooks", "bin", "tests", "pyproject.toml", "settings.example.json", "README.md")
+PARTS = (
+    "lib",
+    "hooks",
+    "bin",
+    "skills",
+    "docs",
+    "tests",
+    "pyproject.toml",
+    "settings.example.json",
+    "README.md",
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,7 @@ class Mutation:
 
 
 JOURNAL, STORE = "lib/journal.py", "lib/stores/json_files.py"
+ARCHIVE, TRANSFER = "lib/archive.py", "tests/test_transfer.py"
 HOSTILE = "tests/faults/hostile"
 MUTATIONS = (
     Mutation(
@@ -277,6 +288,118 @@ MUTATIONS = (
         "            remove(entry, folder)\n",
         "            pass\n",
         "tests/test_retention.py",
+    ),
+    Mutation(
+        "an import takes only names of a state's files",
+        ARCHIVE,
+        "    if not known or member_of(shelf, name) != member:",
+        "    if not known:",
+        f"{TRANSFER} -k hostile",
+    ),
+    Mutation(
+        "an import takes plain files only",
+        ARCHIVE,
+        "        if not plain and (",
+        "        if False and (",
+        f"{TRANSFER} -k 'hostile or header'",
+    ),
+    Mutation(
+        "an import proves its file before anything is changed",
+        ARCHIVE,
+        'if found.get(name) != {"size"',
+        'if False and {"size"',
+        f"{TRANSFER} -k 'damaged or manifest'",
+    ),
+    Mutation(
+        "an import reads every document first",
+        ARCHIVE,
+        "        self._read_documents(found)\n",
+        "",
+        f"{TRANSFER} -k hostile",
+    ),
+    Mutation(
+        "an import asks before it adds",
+        "lib/commands/transfer.py",
+        "if not (arguments.merge or archive.is_empty(state)) and",
+        "if False and",
+        f"{TRANSFER} -k merge",
+    ),
+    Mutation(
+        "an import never writes over what differs",
+        ARCHIVE,
+        '        return SAME if there["value"] == staged["value"] else KEPT\n    # A',
+        "        return NEW\n    # A",
+        f"{TRANSFER} -k merge",
+    ),
+    Mutation(
+        "an import leaves a running session's journal alone",
+        "lib/commands/transfer.py",
+        " and is_running(state, name)",
+        " and False",
+        f"{TRANSFER} -k running",
+    ),
+    Mutation(
+        "an import that was killed is finished",
+        "lib/commands/__init__.py",
+        "            transfer.finish_pending(state)\n",
+        "",
+        f"{TRANSFER} -k interrupted",
+    ),
+    Mutation(
+        "an import is pending only under the user's own key",
+        ARCHIVE,
+        "    return document if document.worth == replay.OURS else None",
+        "    return document",
+        f"{TRANSFER} -k pending",
+    ),
+    Mutation(
+        "an import's plan goes last",
+        ARCHIVE,
+        "            os.rename(directory, done)\n            shutil.rmtree(done",
+        "            shutil.rmtree(directory",
+        f"{TRANSFER} -k interrupted",
+    ),
+    Mutation(
+        "an export appears whole",
+        "lib/commands/transfer.py",
+        "        counts = _write(state, descriptor, progress)\n        os.replace(temporary, path)\n",
+        "        counts = _write(state, path, progress)\n        os.unlink(temporary)\n",
+        f"{TRANSFER} -k export",
+    ),
+    Mutation(
+        "a prune leaves running sessions alone",
+        "lib/commands/prune.py",
+        "        if is_running(state, session):",
+        "        if False:",
+        "tests/test_prune.py",
+    ),
+    Mutation(
+        "the status line is silent about its failures",
+        "lib/statusline.py",
+        "        if by_hand:\n            told",
+        "        if True:\n            told",
+        "tests/test_statusline.py",
+    ),
+    Mutation(
+        "the status line gives up by itself",
+        "lib/statusline.py",
+        "        setitimer(ITIMER_REAL, SECONDS)\n",
+        "        setitimer(ITIMER_REAL, 0)\n",
+        "tests/test_statusline.py -k never_ends",
+    ),
+    Mutation(
+        "watch leaves the terminal as it was",
+        "lib/commands/watch.py",
+        "                termios.tcsetattr(0, termios.TCSANOW, self._modes)\n",
+        "                pass\n",
+        "tests/test_watch.py -k as_before",
+    ),
+    Mutation(
+        "watch reads only what is new",
+        "lib/commands/watch.py",
+        "sessions.live(session, before=self._live)",
+        "sessions.live(session)",
+        "tests/test_watch.py -k grew",
     ),
 )
 
