@@ -16,6 +16,8 @@ from .stores import CHECKPOINTS, Damaged, NewerVersion, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .stores import Document, Store
 
 GLIMPSE = 16384
@@ -95,6 +97,31 @@ class Sessions:
             # A restore is under way, or its process has died: readers see it whole already.
             return folding.fold(state, note["records"], self.rules)
         return state
+
+    def history(
+        self, session: str, problems: dict[str, int]
+    ) -> Iterator[tuple[Document, Document]]:
+        """Each record of a session's journal that counts, with the state after it.
+
+        The state is one object that goes on changing; whoever keeps something of it copies that.
+        The lines passed over are counted in `problems`, by kind, at the end. Raises StoreError.
+        """
+        descriptor = workspace.open_journal(self.directory, session)
+        if descriptor is None:
+            return
+        try:
+            records = replay.Replay(descriptor, session)
+            state = folding.empty(session)
+            for record in records:
+                state = folding.advance(
+                    state, record, self.rules, lambda continues: self._base(continues, (session,))
+                )
+                yield record, state
+            problems.update(records.problems)
+        except OSError as error:
+            raise self._failed(session, error) from error
+        finally:
+            os.close(descriptor)
 
     def _finish(self, note: Document) -> None:
         """The session's part of a restore; twice does no harm, the fold takes each set once.

@@ -15,7 +15,7 @@ import sys
 from .. import journal
 from ..quoting import printable
 from ..state import State, StateError
-from . import checkpoints, keys, log, phase, status, trust
+from . import checkpoints, keys, log, phase, report, status, trust
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"workflow-state {VERSION}")
     parser.set_defaults(run=status.status)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
-    for module in (status, log, checkpoints, keys, phase, trust):
+    for module in (status, log, checkpoints, keys, phase, report, trust):
         module.register(commands, [common])
     return parser
 
