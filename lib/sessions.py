@@ -104,7 +104,8 @@ class Sessions:
         """Each record of a session's journal that counts, with the state after it.
 
         The state is one object that goes on changing; whoever keeps something of it copies that.
-        The lines passed over are counted in `problems`, by kind, at the end. Raises StoreError.
+        The lines passed over are counted in `problems`, by kind, at the end. Where what it
+        continues cannot be read, it begins with nothing. Raises StoreError.
         """
         descriptor = workspace.open_journal(self.directory, session)
         if descriptor is None:
@@ -114,7 +115,10 @@ class Sessions:
             state = folding.empty(session)
             for record in records:
                 state = folding.advance(
-                    state, record, self.rules, lambda continues: self._base(continues, (session,))
+                    state,
+                    record,
+                    self.rules,
+                    lambda continues: self._known_base(continues, session),
                 )
                 yield record, state
             problems.update(records.problems)
@@ -175,6 +179,14 @@ class Sessions:
         if continues.get("checkpoint"):
             return self._saved(continues["session"])[0]
         return self.live(continues["session"], end=continues.get("offset"), above=above)
+
+    def _known_base(self, continues: Document, session: str) -> Document | None:
+        """The same, with an error told and not raised."""
+        try:
+            return self._base(continues, (session,))
+        except StoreError as error:
+            self.notices.append(str(error))
+            return None
 
     def glimpse(self, session: str) -> Document | None:
         """Who a session is and when it was active last, from the ends of its journal alone.

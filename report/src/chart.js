@@ -18,6 +18,8 @@ const CALLS = 5;
 const LANE_Y = 54;
 const LANE = 17;
 const LANE_BAND = 12;
+const LANES = 8;
+const LONGEST = 150; // pixels of a subagent's name
 const NARROW = 3; // bands below this many pixels are no items of their own
 const NEAR = 9; // marks of one kind closer than this are drawn as one
 
@@ -103,23 +105,31 @@ function grid(scale, height) {
 
 // --- lanes ---------------------------------------------------------------------------------------
 
-/** Subagents in as few lanes as hold them without overlap: rows of agents. */
-export function lanes(agents, scale) {
+/** Subagents in as few lanes as hold them, and their names where `named`, without overlap. */
+function packed(agents, scale, named) {
   const rows = [];
   const sorted = [...agents].sort((one, other) => one.bands[0][0] - other.bands[0][0]);
   for (const agent of sorted) {
     const from = scale(agent.bands[0][0]);
-    const to = scale(agent.bands[agent.bands.length - 1][1]);
-    const row = rows.find((each) => each.end + 4 <= from);
-    const placed = { agent, from, to };
+    const to = Math.max(scale(agent.bands[agent.bands.length - 1][1]), from + 2);
+    const name = visible(agent.type || "subagent");
+    const end = to + 6 + (named ? Math.min(LONGEST, 6.3 * name.length) : 0);
+    const row = rows.find((each) => each.end <= from);
     if (row) {
-      row.end = Math.max(to, from + 2);
-      row.push(placed);
+      row.end = end;
+      row.push({ agent, from, to, name });
     } else {
-      rows.push(Object.assign([placed], { end: Math.max(to, from + 2) }));
+      rows.push(Object.assign([{ agent, from, to, name }], { end }));
     }
   }
   return rows;
+}
+
+/** The lanes, with names while that takes no more than LANES of them. */
+function lanes(agents, scale) {
+  const named = packed(agents, scale, true);
+  return named.length <= LANES ? { rows: named, named: true }
+    : { rows: packed(agents, scale, false), named: false };
 }
 
 function item(label, about, ...children) {
@@ -210,9 +220,9 @@ function strokes(calls, scale, y, height) {
 /** The row of a session: what it did on a day, or in all. */
 export function row(part, scale, context) {
   const { session } = part;
-  const rows = lanes(part.agents, scale);
-  const shown = rows.slice(0, 12);
-  const height = LANE_Y + shown.length * LANE + (rows.length > 12 ? LANE : 0);
+  const { rows, named } = lanes(part.agents, scale);
+  const shown = rows.slice(0, LANES);
+  const height = LANE_Y + shown.length * LANE + (rows.length > LANES ? LANE : 0);
   const svg = canvas(scale, height, {
     class: "row",
     role: "group",
@@ -245,25 +255,22 @@ export function row(part, scale, context) {
   svg.append(...items.map(({ node }) => node));
   shown.forEach((placedAgents, number) => {
     const y = LANE_Y + number * LANE;
-    for (const { agent, from, to } of placedAgents) {
-      const name = agent.type || "subagent";
-      const label = `subagent ${visible(name)} ${visible(agent.id)}, ${time.clock(agent.started)} ` +
+    for (const { agent, from, to, name } of placedAgents) {
+      const label = `subagent ${name} ${visible(agent.id)}, ${time.clock(agent.started)} ` +
         `to ${time.clock(agent.last_active)}, ${plural(agent.calls, "call")}`;
       const drawn = bands(agent.bands, scale, y, LANE_BAND, mine, "");
       const rects = drawn.found.map(({ node }) => node.firstChild);
       const line = s("path", { class: "life", d: `M${from},${y + LANE_BAND / 2}H${to}` });
-      const next = placedAgents.find((other) => other.from > from);
-      const right = (next ? next.from : scale.width) - to;
-      const word = middle(visible(name), Math.floor(right / 6.2));
-      const text = right > 40 ? s("text", { class: "agent", x: to + 5, y: y + LANE_BAND / 2 }, word)
-        : null;
+      const word = middle(name, Math.floor(Math.min(LONGEST, scale.width - to) / 6.3));
+      const text = named && word.length > 3
+        ? s("text", { class: "agent", x: to + 5, y: y + LANE_BAND / 2 }, word) : null;
       svg.append(item(label, { at: agent.started, session, kind: "subagent" },
         line, ...drawn.paths, ...rects, text));
     }
   });
-  if (rows.length > 12) {
-    const rest = rows.slice(12).reduce((sum, each) => sum + each.length, 0);
-    svg.append(s("text", { class: "agent", x: MARGIN, y: LANE_Y + 12 * LANE + 6 },
+  if (rows.length > LANES) {
+    const rest = rows.slice(LANES).reduce((sum, each) => sum + each.length, 0);
+    svg.append(s("text", { class: "agent", x: MARGIN, y: LANE_Y + LANES * LANE + 6 },
       `and ${plural(rest, "more subagent")}`));
   }
   if (context.found.size) {

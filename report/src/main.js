@@ -81,7 +81,7 @@ function overview() {
   const mended = over((session) => session.marks.filter((mark) => mark.kind === "failure" && mark.resolved).length);
   const tiles = [
     ["sessions", all.length, over((session) => session.condition === "crashed" ? 1 : 0), "crashed"],
-    ["of work", lasting(sum((session) => session.active))],
+    ["of work", lasting(over((session) => session.active))],
     ["calls", over((session) => session.counts.calls)],
     ["failures", over((session) => session.totals.failure), mended, "have succeeded since"],
     ["interruptions", over((session) => session.totals.interruption)],
@@ -112,7 +112,7 @@ function calendar() {
   });
   const totals = spent.map((byPhase) => [...byPhase.values()].reduce((one, other) => one + other, 0));
   const most = Math.max(...totals, 1);
-  return h("ol", { class: "calendar", "aria-label": "Days; each leads to its part of the timeline" },
+  return h("ol", { class: `calendar${found.length > 14 ? " many" : ""}`, "aria-label": "Days; each leads to its part of the timeline" },
     found.map((day, number) => {
       let y = 60;
       const rects = [null, ...data.phases].filter((phase) => spent[number].get(phase)).map((phase) => {
@@ -123,10 +123,11 @@ function calendar() {
       const text = `${time.short(day.from + 1)}, ${plural(day.parts.length, "session")}, ${lasting(totals[number])}`;
       const words = time.short(day.from + 1).split(" ");
       const newMonth = !number || time.short(found[number - 1].from + 1).split(" ")[1] !== words[1];
+      const named = newMonth || number % 7 === 0 ? "named" : null;
       const under = [h("span", {}, words[0]), h("span", { class: "month" }, newMonth ? words[1] : "")];
       const bars = s("svg", { viewBox: "0 0 10 60", preserveAspectRatio: "none", "aria-hidden": "true" }, ...rects);
-      if (!day.parts.length) return h("li", { "aria-label": `${time.short(day.from + 1)}, nothing` }, bars, under);
-      return h("li", {}, h("a", {
+      if (!day.parts.length) return h("li", { class: named }, bars, under);
+      return h("li", { class: named }, h("a", {
         href: `#day-${time.key(day.from)}`, title: text, "aria-label": text,
         onclick: (event) => {
           const to = $(`day-${time.key(day.from)}`);
@@ -290,4 +291,4 @@ addEventListener("afterprint", () => {
   timeline.paper = false;
   update();
 });
-document.documentElement.dataset.ready = "true";
+performance.mark("ready");
