@@ -277,7 +277,7 @@ export function row(part, scale, context) {
     const hits = part.calls.filter((call) => context.found.has(call[4]) || context.found.has(call[3]));
     svg.append(s("path", { class: "hits", d: strokes(hits, scale, BAND_Y - 2, CALLS_Y + CALLS + 2 - BAND_Y) }));
   }
-  svg.part = part;
+  svg.shown = part;
   svg.scale = scale;
   return svg;
 }
@@ -288,7 +288,7 @@ const byStart = bisector((call) => call[0]).right;
 
 /** The call under a place of a row, or the nearest within four pixels; null when there is none. */
 function callAt(svg, x) {
-  const { part, scale } = svg;
+  const { shown: part, scale } = svg;
   const at = scale.invert(x).getTime();
   const slack = Math.max(1, scale.invert(x + 4).getTime() - at);
   const last = byStart(part.calls, at + slack);

@@ -120,15 +120,17 @@ function calendar() {
         y -= height;
         return s("rect", { class: `band ${colour(phase, data.phases)}`, x: 0, width: 10, y, height });
       });
-      const text = `${time.short(day.from + 1)}, ${plural(day.parts.length, "session")}, ${lasting(totals[number])}`;
       const words = time.short(day.from + 1).split(" ");
       const newMonth = !number || time.short(found[number - 1].from + 1).split(" ")[1] !== words[1];
       const named = newMonth || number % 7 === 0 ? "named" : null;
-      const under = [h("span", {}, words[0]), h("span", { class: "month" }, newMonth ? words[1] : "")];
+      const rest = [newMonth ? "" : ` ${words[1]}`, `, ${day.parts.length
+        ? `${plural(day.parts.length, "session")}, ${lasting(totals[number])}` : "nothing"}`].join("");
+      const under = [h("span", {}, words[0]), " ", h("span", { class: "month" }, newMonth ? words[1] : ""),
+        h("span", { class: "unseen" }, rest)];
       const bars = s("svg", { viewBox: "0 0 10 60", preserveAspectRatio: "none", "aria-hidden": "true" }, ...rects);
       if (!day.parts.length) return h("li", { class: named }, bars, under);
       return h("li", { class: named }, h("a", {
-        href: `#day-${time.key(day.from)}`, title: text, "aria-label": text,
+        href: `#day-${time.key(day.from)}`, title: `${words.join(" ")}${newMonth ? rest : rest.slice(rest.indexOf(","))}`,
         onclick: (event) => {
           const to = $(`day-${time.key(day.from)}`);
           event.preventDefault();
