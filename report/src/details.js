@@ -16,6 +16,9 @@ const WORDS = {
   failure: "Failed",
 };
 
+/** Whether a restore took back another: it went to what that one had kept before. */
+const undone = ({ kind, text }) => kind === "restore" && text.startsWith("before-restore-");
+
 const stamp = (at) => h("time", { datetime: new Date(at).toISOString() }, time.second(at));
 
 /** A list that grows by AT_ONCE rows when asked. */
@@ -47,7 +50,7 @@ function entry(mark, session) {
     stamp(mark.at),
     icon(mark.kind, mark.automatic || Boolean(mark.resolved)),
     h("span", {},
-      h("b", {}, WORDS[mark.kind]), " ", ...about, ...text,
+      h("b", {}, undone(mark) ? "Undone, back to" : WORDS[mark.kind]), " ", ...about, ...text,
       who ? h("span", { class: "aside" }, ` by subagent `, own(who.type || who.id)) : null,
       mark.resolved ? h("span", { class: "aside" }, ` (has succeeded at ${time.second(mark.resolved)})`) : null));
 }

@@ -63,15 +63,14 @@ class Reader:
         Playwright's own `wait_for_function` compiles text, which the page's policy forbids.
         """
         held = self.tab.evaluate(
-            """async () => {
+            f"""async () => {{
                 const end = performance.now() + 15000;
-                while (!(%s)) {
+                while (!({condition})) {{
                     if (performance.now() > end) return false;
                     await new Promise(requestAnimationFrame);
-                }
+                }}
                 return true;
-            }"""
-            % condition
+            }}"""
         )
         assert held, f"{condition}: not after 15 s"
 
