@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
+from functools import lru_cache
 
 from .. import session as folding
 from .. import workspace
@@ -21,7 +22,7 @@ from ..stores import StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from typing import Any
 
     from ..policy import Rules
@@ -70,19 +71,17 @@ _CHECKPOINTS = ("Stop", "StopFailure", "PreCompact")
 
 def milliseconds(at: str | None) -> int | None:
     """A recorded time in milliseconds since the epoch, UTC."""
-    return round(seconds(at) * 1000) if at else None
+    return _ms(at) if at else None
 
 
 def gather(
     state: State,
     session: str | None = None,
     since: float | None = None,
-    progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Document:
     """The data of a report, of one session where it is named. Raises StoreError.
 
-    since     seconds since the epoch: only the sessions that were active then or later
-    progress  is called with the number of sessions that are done, and of all
+    since  seconds since the epoch: only the sessions that were active then or later
     """
     texts = _Texts()
     heat: dict[str, _Heat] = {}
@@ -99,8 +98,7 @@ def gather(
         notes.append(f"{left_out:,} older sessions are left out: a report shows {SESSIONS}.")
     journals = journals[:SESSIONS]
     room = CALLS
-    for done, (_, name) in enumerate(journals):
-        progress(done, len(journals))
+    for _, name in journals:
         watch = _Watch(state.sessions.rules, heat, min(room, SESSION_CALLS))
         passed_over: dict[str, int] = {}
         try:
@@ -119,7 +117,6 @@ def gather(
             continue
         room -= len(watch.calls)
         found.append(watch.document(name, texts, passed_over))
-    progress(len(journals), len(journals))
     checkpoints = _checkpoints(state, session, since, found)
     files = _hottest(heat, found, notes)
     for about in found:
@@ -189,7 +186,7 @@ class _Bands:
             self._open = None
         if working and self._open is None:
             begin = at
-            if row and goes_on and row[2:] != [phase, pinned]:
+            if row and goes_on and row[2:] != [phase, pinned] and row[1] == at:
                 begin = row[1] = min(at, max(since, row[0], self._ended))
                 if row[0] == row[1]:
                     self.rows.pop()
@@ -248,6 +245,8 @@ class _Watch:
         self._in_flight: list[Document] = []
         self._restored: str | None = None
         self._touched: dict[str, int] = {}
+        # Not the first record's time and the last one's: a clock may have been set back.
+        self._span = [1 << 62, 0]
 
     def see(self, record: Document, live: Document) -> None:
         """One record, and the state after it."""
@@ -260,9 +259,14 @@ class _Watch:
         if event == "PreToolUse" and record.get("call"):
             self._begun.setdefault(record["call"], at)
         counts, before = live["counts"], self._counts
+        if counts["interrupted"] < before["interrupted"]:
+            self._take_back(record)
         if counts["calls"] > before["calls"]:
             self._ended(record, live)
-        self._see_interrupted(record, live, counts["interrupted"] - before["interrupted"])
+            if self._unresolved:
+                self._see_resolved(live)
+        if counts["interrupted"] > before["interrupted"]:
+            self._see_interrupted(record, live, counts["interrupted"] - before["interrupted"])
         if counts["no_result"] > before["no_result"]:
             for call in self._in_flight:
                 if call not in live["in_flight"]:
@@ -271,14 +275,14 @@ class _Watch:
             self._totals[REQUEST] += 1
             self._requests.append({"at": _ms(at), "text": _short(record.get("text", ""))})
         self._see_checkpoint(record, live)
-        self._see_files(record, live)
-        if self._unresolved:
-            self._see_resolved(live)
+        if event != "PreToolUse":
+            self._see_files(record, live)
         self._counts = dict(counts)
         self._in_flight = live["in_flight"]
         self._idle = live["fold"]["idle"]
         self._busy = bool(live["in_flight"])
         self._last = at
+        self._span = [min(self._span[0], _ms(at)), max(self._span[1], _ms(at))]
         if not live["in_flight"] and len(self._begun) > folding.RECENT:
             self._begun.clear()  # calls that never ended
 
@@ -346,18 +350,24 @@ class _Watch:
             how = INTERRUPTED
         self._call(record, since, record["at"], how)
 
+    def _take_back(self, record: Document) -> None:
+        """The end of a call that was taken for interrupted has come after all."""
+        call = record.get("call")
+        for mark in [mark for mark in self._marks if mark.get("call") == call and call]:
+            if mark["kind"] == INTERRUPTION:
+                self._marks.remove(mark)
+                self._totals[INTERRUPTION] -= 1
+        begin, what = self._since(record), subject(record)
+        for row in reversed(self.calls):
+            if (row[0], row[4], row[5]) == (begin, what, INTERRUPTED):
+                self.calls.remove(row)
+                break
+
     def _see_interrupted(self, record: Document, live: Document, more: int) -> None:
-        if more < 0:  # the end of one came after all
-            call = record.get("call")
-            known = [mark for mark in self._marks if mark.get("call") == call]
-            for mark in known if call else ():
-                if mark["kind"] == INTERRUPTION:
-                    self._marks.remove(mark)
-                    self._totals[INTERRUPTION] -= 1
         # Nothing tells when it was: the last that is known is the record before.
         late = record.get("event") in ("SessionStart", "UserPromptSubmit")
         at = self._last if late and self._last else record["at"]
-        for entry in live["interrupted"][-more:] if more > 0 else ():
+        for entry in live["interrupted"][-more:]:
             self._mark(INTERRUPTION, at, entry, entry.get("error", ""))
             if "since" in entry:
                 self._call(entry, entry["since"], at, INTERRUPTED)
@@ -415,7 +425,7 @@ class _Watch:
             self._files[path] = [0, 0]
             heat.sessions += 1
         self._files[path][which] += 1
-        quarter = int(seconds(record["at"])) // QUARTER
+        quarter = _ms(record["at"]) // 1000 // QUARTER
         heat.quarters.setdefault(quarter, [0, 0])[which] += 1
         heat.last = max(heat.last, record["at"])
         if which == 0:
@@ -439,8 +449,8 @@ class _Watch:
         calls = sorted(self.calls, key=lambda row: row[0])
         return {
             "id": name,
-            "started": milliseconds(live["started"]),
-            "last_active": milliseconds(live["last_active"]),
+            "started": self._span[0],
+            "last_active": self._span[1],
             "ended": live["ended"] and {**live["ended"], "at": milliseconds(live["ended"]["at"])},
             "condition": how,
             "client": live["client"],
@@ -522,12 +532,13 @@ def _short(given: object) -> str:
     return text if len(text) <= TEXT else text[: TEXT - 3] + "..."
 
 
+@lru_cache(maxsize=1024)  # a record's time is asked for a dozen times in a row
 def _ms(at: str) -> int:
     return round(seconds(at) * 1000)
 
 
 def _near(one: str | None, other: str) -> bool:
-    return bool(one) and seconds(other) - seconds(one or "") <= QUIET
+    return bool(one) and _ms(other) - _ms(one or "") <= QUIET * 1000
 
 
 def _key(entry: Document) -> tuple[Any, ...]:

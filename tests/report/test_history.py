@@ -186,6 +186,16 @@ def test_a_call_whose_end_comes_after_all_was_not_interrupted(world):
     told = only(data_of(world))
     assert kinds(told) == []
     assert told["totals"]["interruption"] == 0
+    assert [call[1:] for call in told["calls"]] == [[13_000, -1, 0, 1, history.SUCCEEDED]]
+
+
+def test_a_clock_that_was_set_back_turns_no_session_around(world):
+    session = world.session("s").start().ask("go").read("a.py")
+    world.clock -= 86_400
+    session.edit("b.py").stop()
+    told = only(data_of(world))
+    assert told["started"] < told["last_active"]
+    assert all(start <= end for start, end, *_ in told["bands"])
 
 
 def test_a_call_in_flight_of_a_session_that_crashed_was_interrupted(world):
@@ -383,9 +393,3 @@ def test_the_calls_of_all_sessions_share_a_limit_the_newest_first(world, monkeyp
         world.session(f"s{number}").start().ask("go").read("a.py", "b.py", "c.py").wait(60)
     told = [len(session["calls"]) for session in data_of(world)["sessions"]]
     assert told == [0, 2, 3]
-
-
-def test_progress_is_told_for_each_journal(week):
-    steps = []
-    history.gather(week.state(), progress=lambda done, of: steps.append((done, of)))
-    assert steps == [(done, 7) for done in range(8)]
