@@ -22,6 +22,7 @@ const LANES = 8;
 const LONGEST = 150; // pixels of a subagent's name
 const NARROW = 3; // bands below this many pixels are no items of their own
 const NEAR = 9; // marks of one kind closer than this are drawn as one
+const FAR = 24; // marks may stand this much later than they were
 
 /**
  * Time -> pixels over the stretches in which something happened; what lies between them takes GAP
@@ -176,23 +177,33 @@ function markLabel(group) {
   return `${mark.kind}, ${time.second(mark.at)}${text ? `: ${text}` : ""}${mended}`;
 }
 
-/** Marks, those of one kind that would cover each other as one. */
-function marks(all, scale, context) {
+/** Marks in groups: those of one kind nearer than `near` pixels as one, others beside each other. */
+function grouped(all, scale, near) {
   const groups = [];
   const open = {};
   for (const mark of all) {
     const x = scale(mark.at);
     const kind = mark.named ? "named" : mark.kind;
     const last = open[kind];
-    if (last && x - last.x < NEAR) last.marks.push(mark);
-    else groups.push((open[kind] = { x, marks: [mark] }));
+    if (last && x - last.at < near) last.marks.push(mark);
+    else groups.push((open[kind] = { at: x, x, marks: [mark] }));
   }
-  // Marks of other kinds stand beside each other, a few pixels late rather than hidden.
-  groups.sort((one, other) => one.x - other.x);
+  groups.sort((one, other) => one.at - other.at);
   groups.forEach((group, number) => {
     const before = groups[number - 1];
-    if (before) group.x = Math.max(group.x, before.x + (before.marks.length > 1 ? 16 : 10));
+    if (before) group.x = Math.max(group.x, before.x + 10 + (before.marks.length > 1 ? 6 * String(before.marks.length).length : 0));
   });
+  return groups;
+}
+
+/** Marks; where they are many, in larger groups, so that none stands far from its time. */
+function marks(all, scale, context) {
+  let near = NEAR;
+  let groups = grouped(all, scale, near);
+  while (near < scale.width && groups.some(({ at, x }) => x - at > FAR)) {
+    near *= 1.5;
+    groups = grouped(all, scale, near);
+  }
   return groups.map(({ x, marks: group }) => {
     const [mark] = group;
     const kinds = context.kinds;

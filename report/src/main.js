@@ -75,24 +75,28 @@ function span() {
   $("span").textContent = `${time.full(from)} to ${time.full(to)}, as of ${time.full(data.generated)}`;
 }
 
+/** "file changed" -> "files changed", unless it is one. */
+const several = (name, count) =>
+  count === 1 || name.startsWith("of ") ? name : name.replace(/^\w+/, "$&s");
+
 function overview() {
   const all = data.sessions;
   const over = (count) => sum(all, count);
   const mended = over((session) => session.marks.filter((mark) => mark.kind === "failure" && mark.resolved).length);
   const tiles = [
-    ["sessions", all.length, over((session) => session.condition === "crashed" ? 1 : 0), "crashed"],
+    ["session", all.length, over((session) => session.condition === "crashed" ? 1 : 0), "crashed"],
     ["of work", lasting(over((session) => session.active))],
-    ["calls", over((session) => session.counts.calls)],
-    ["failures", over((session) => session.totals.failure), mended, "have succeeded since"],
-    ["interruptions", over((session) => session.totals.interruption)],
-    ["subagents", over((session) => session.agents.length)],
-    ["files changed", data.files.filter((file) => file.changes).length],
-    ["checkpoints by hand", data.checkpoints.filter((each) => each.trigger === "manual").length],
+    ["call", over((session) => session.counts.calls)],
+    ["failure", over((session) => session.totals.failure), mended, "have succeeded since"],
+    ["interruption", over((session) => session.totals.interruption)],
+    ["subagent", over((session) => session.agents.length)],
+    ["file changed", data.files.filter((file) => file.changes).length],
+    ["checkpoint by hand", data.checkpoints.filter((each) => each.trigger === "manual").length],
   ];
   $("overview").replaceChildren(
     h("h2", { id: "overview-title", class: "unseen" }, "Overview"),
     h("dl", { class: "tiles" }, tiles.filter(([, value]) => value).map(([name, value, part, word]) =>
-      h("div", {}, h("dt", {}, name, part ? h("span", {}, `, ${part.toLocaleString("en")} ${word}`) : null),
+      h("div", {}, h("dt", {}, several(name, value), part ? h("span", {}, `, ${part.toLocaleString("en")} ${word}`) : null),
         h("dd", {}, value.toLocaleString("en"))))),
     calendar());
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -20,6 +22,8 @@ DOCS = ROOT / "docs"
 def main() -> None:
     if not CHROMIUM:
         raise SystemExit("pictures: Chromium is not installed (Debian: chromium)")
+    if not shutil.which("pngquant"):
+        raise SystemExit("pictures: pngquant is not installed (Debian: pngquant)")
     with tempfile.TemporaryDirectory() as top, pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith(("CLAUDE", "WORKFLOW_STATE", "XDG_", "AI_AGENT")):
@@ -28,6 +32,9 @@ def main() -> None:
         file = page_of(worlds.week(world), Path(top) / "report.html")
         with chromium() as browser:
             take(browser, file)
+    subprocess.run(
+        ["pngquant", "--force", "--ext", ".png", "--strip", *DOCS.glob("report*.png")], check=True
+    )
 
 
 def take(browser: object, file: Path) -> None:
