@@ -22,6 +22,7 @@ const LANES = 8;
 const LONGEST = 150; // pixels of a subagent's name
 const NARROW = 3; // bands below this many pixels are no items of their own
 const NEAR = 9; // marks of one kind closer than this are drawn as one
+const TOLD = 3; // marks of a group that are told of one by one
 const FAR = 24; // marks may stand this much later than they were
 
 /**
@@ -165,16 +166,21 @@ function bands(rows, scale, y, height, context, who) {
   return { paths, found };
 }
 
+function said(mark) {
+  const about = [mark.tool, mark.subject && visible(mark.subject)].filter(Boolean).join(" ");
+  return [about, visible(mark.text)].filter(Boolean).join(": ");
+}
+
 function markLabel(group) {
   const [mark] = group;
-  const about = [mark.tool, mark.subject && visible(mark.subject)].filter(Boolean).join(" ");
-  const text = [about, visible(mark.text)].filter(Boolean).join(": ");
-  const mended = mark.resolved ? ", has succeeded since" : "";
   if (group.length > 1) {
     const until = time.clock(group[group.length - 1].at);
-    return `${plural(group.length, mark.kind)}, ${time.clock(mark.at)} to ${until}: ${text} …`;
+    const first = group.slice(0, TOLD).map(said).filter(Boolean).join("; ");
+    const more = group.length > TOLD ? " …" : "";
+    return `${plural(group.length, mark.kind)}, ${time.clock(mark.at)} to ${until}: ${first}${more}`;
   }
-  return `${mark.kind}, ${time.second(mark.at)}${text ? `: ${text}` : ""}${mended}`;
+  const mended = mark.resolved ? ", has succeeded since" : "";
+  return `${mark.kind}, ${time.second(mark.at)}${said(mark) ? `: ${said(mark)}` : ""}${mended}`;
 }
 
 /** Marks in groups: those of one kind nearer than `near` pixels as one, others beside each other. */

@@ -131,7 +131,7 @@ def test_phases_marks_and_subagents_are_drawn_with_names(reader, week):
         r"^failure, \d\d:\d\d:\d\d: rate_limit$",
         r"^interruption, .*: Bash python -m src.server --reload$",
         r"^interruption, .*: Bash python tools/import_bookings.py export.csv: the session crashed",
-        r"^restore, .*: before-migration$",
+        r"^2 restores, .*: before-migration; before-restore-",
         r"^checkpoint, .*: release-1.4$",
         r"^request, .*: Ship it.$",
         r"^subagent docs-writer b7c2, \d\d:\d\d to \d\d:\d\d, 12 calls$",
