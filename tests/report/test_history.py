@@ -284,6 +284,15 @@ def test_files_are_counted_over_all_sessions_by_quarters_of_an_hour(world):
     assert data["sessions"][1]["files"] == [[0, 1, 0], [1, 0, 1]]
 
 
+def test_a_call_that_failed_touches_no_file_that_was_inherited(world):
+    world.session("one").start().ask("go").edit("a.py").stop().end()
+    two = world.session("two").start().ask("go")
+    two.call("Edit", 1, "String to replace not found", file_path=two.path("a.py"))
+    data = data_of(world)
+    assert [file["changes"] for file in data["files"]] == [1]
+    assert data["sessions"][1]["files"] == []
+
+
 # --- what does not count -----------------------------------------------------------------------
 
 
