@@ -9,12 +9,13 @@ LINT := $(VENV)/lint
 FUZZ := $(VENV)/fuzz
 SECONDS ?= 3600
 BENCH := $(VENV)/bench
+REPORT := $(VENV)/report
 
 .DEFAULT_GOAL := help
-.PHONY: help test faults mutations e2e e2e-print e2e-interactive e2e-no-ops e2e-waiting fuzz bench bench-quick profile lint types demo check clean
+.PHONY: help test faults mutations e2e e2e-print e2e-interactive e2e-no-ops e2e-waiting fuzz bench bench-quick profile report report-page report-pictures lint types demo check clean
 
 help: ## show this list
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-16s%s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-17s%s\n", $$1, $$2}'
 
 test: $(TEST)/installed ## run every test (PYTHON=python3.9 picks the interpreter, ARGS='-k name' the tests)
 	$(TEST)/bin/python -m pytest $(ARGS)
@@ -56,6 +57,15 @@ bench-quick: $(BENCH)/installed ## measure less of it, and write nothing (two mi
 profile: $(BENCH)/installed ## show where the time of a stop and of a start goes (FILES=100000)
 	$(BENCH)/bin/python -m benchmarks.profile $(FILES)
 
+report: $(REPORT)/installed report/node_modules/installed ## try the report's page in Chromium, and that it is what its sources build
+	$(REPORT)/bin/python -m pytest -m browser tests/report $(ARGS)
+
+report-page: report/node_modules/installed ## build lib/report/page.html from report/ (needs Node.js)
+	cd report && node build.mjs
+
+report-pictures: $(REPORT)/installed report-page ## take the pictures of docs/report.md (needs Chromium)
+	$(REPORT)/bin/python -m tests.report.pictures
+
 lint: $(LINT)/installed ## check style and formatting
 	$(LINT)/bin/ruff check
 	$(LINT)/bin/ruff format --check
@@ -69,8 +79,14 @@ demo: ## run the demo (needs nothing installed)
 check: lint types test demo ## run all of the above
 
 clean: ## remove everything these targets create
+	rm -rf report/node_modules
 	rm -rf .venv .fuzz .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
+
+report/node_modules/installed: report/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 18 or newer (Debian: nodejs npm)" >&2; exit 1; }
+	cd report && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+	@touch $@
 
 # --clear and --no-deps keep an environment equal to its pins, whatever was there before;
 # pip check then catches a dependency that was never pinned.

@@ -149,16 +149,27 @@ def fold(
     """
     state = _copy(state)
     for record in records:
-        event = record.get("event")
-        if event == "SessionStart" and _begins(state, record):
-            base = base_of(record["continues"])
-            if base:
-                state = inherit(base, state["session_id"])
-        state["last_active"] = record["at"]
-        state["started"] = state["started"] or record["at"]
-        step = _STEPS.get(event) if isinstance(event, str) else None
-        if step:
-            step(state, record, rules)
+        state = advance(state, record, rules, base_of)
+    return state
+
+
+def advance(
+    state: State,
+    record: Record,
+    rules: Rules,
+    base_of: Callable[[Record], State | None] = lambda continues: None,
+) -> State:
+    """One step of the fold: `state` itself, changed in place, or the one it inherits here."""
+    event = record.get("event")
+    if event == "SessionStart" and _begins(state, record):
+        base = base_of(record["continues"])
+        if base:
+            state = inherit(base, state["session_id"])
+    state["last_active"] = record["at"]
+    state["started"] = state["started"] or record["at"]
+    step = _STEPS.get(event) if isinstance(event, str) else None
+    if step:
+        step(state, record, rules)
     return state
 
 

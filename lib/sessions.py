@@ -16,7 +16,7 @@ from .stores import CHECKPOINTS, Damaged, NewerVersion, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .stores import Document, Store
 
@@ -124,6 +124,35 @@ class Sessions:
         progress = self.progress
         return None if progress is None else lambda offset: progress(offset, size)
 
+    def history(
+        self, session: str, problems: dict[str, int]
+    ) -> Iterator[tuple[Document, Document]]:
+        """Each record of a session's journal that counts, with the state after it.
+
+        The state is one object that goes on changing; whoever keeps something of it copies that.
+        The lines passed over are counted in `problems`, by kind, at the end. Where what it
+        continues cannot be read, it begins with nothing. Raises StoreError.
+        """
+        descriptor = workspace.open_journal(self.directory, session)
+        if descriptor is None:
+            return
+        try:
+            records = replay.Replay(descriptor, session)
+            state = folding.empty(session)
+            for record in records:
+                state = folding.advance(
+                    state,
+                    record,
+                    self.rules,
+                    lambda continues: self._known_base(continues, session),
+                )
+                yield record, state
+            problems.update(records.problems)
+        except OSError as error:
+            raise self._failed(session, error) from error
+        finally:
+            os.close(descriptor)
+
     def _finish(self, note: Document) -> None:
         """The session's part of a restore; twice does no harm, the fold takes each set once.
 
@@ -176,6 +205,14 @@ class Sessions:
         if continues.get("checkpoint"):
             return self._saved(continues["session"])[0]
         return self.live(continues["session"], end=continues.get("offset"), above=above)
+
+    def _known_base(self, continues: Document, session: str) -> Document | None:
+        """The same, with an error told and not raised."""
+        try:
+            return self._base(continues, (session,))
+        except StoreError as error:
+            self.notices.append(str(error))
+            return None
 
     def glimpse(self, session: str) -> Document | None:
         """Who a session is and when it was active last, from the ends of its journal alone.

@@ -15,7 +15,19 @@ import sys
 from .. import journal
 from ..quoting import printable
 from ..state import State, StateError
-from . import checkpoints, keys, log, phase, prune, status, statusline, transfer, trust, watch
+from . import (
+    checkpoints,
+    keys,
+    log,
+    phase,
+    prune,
+    report,
+    status,
+    statusline,
+    transfer,
+    trust,
+    watch,
+)
 from .progress import Progress
 
 TYPE_CHECKING = False
@@ -65,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         checkpoints,
         keys,
         phase,
+        report,
         trust,
         statusline,
         watch,

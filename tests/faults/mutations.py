@@ -401,6 +401,48 @@ MUTATIONS = (
         "sessions.live(session)",
         "tests/test_watch.py -k grew",
     ),
+    Mutation(
+        "what a report holds cannot end its element",
+        "lib/report/page.py",
+        ".translate(_ESCAPES)",
+        "",
+        "tests/report/test_command.py",
+    ),
+    Mutation(
+        "a report replaces no other file",
+        "lib/commands/report.py",
+        "os.read(descriptor, len(MARK)) == MARK",
+        "True",
+        "tests/report/test_command.py",
+    ),
+    Mutation(
+        "a report never goes through a symlink",
+        "lib/commands/report.py",
+        "dir_fd=folder, follow_symlinks=False)\n    except FileNotFoundError",
+        "dir_fd=folder)\n    except FileNotFoundError",
+        "tests/report/test_command.py",
+    ),
+    Mutation(
+        "a report is its owner's alone",
+        "lib/commands/report.py",
+        "0o600, dir_fd=folder",
+        "0o644, dir_fd=folder",
+        "tests/report/test_command.py",
+    ),
+    Mutation(
+        "a report that fails leaves the older one and no litter",
+        "lib/commands/report.py",
+        "            os.unlink(temporary, dir_fd=folder)\n",
+        "            pass\n",
+        "tests/report/test_command.py",
+    ),
+    Mutation(
+        "a report of a huge journal stays small",
+        "lib/report/history.py",
+        "deque(maxlen=room)",
+        "deque()",
+        "tests/report/test_history.py",
+    ),
 )
 
 

@@ -1,0 +1,193 @@
+"""`report`: one HTML file that shows what was done, for the eye."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import stat
+import time
+
+from .. import journal, workspace
+from ..replay import seconds
+from ..report.history import gather
+from ..report.page import MARK, page
+from ..state import StateError, UnknownSession
+from .answers import add
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..state import State
+    from .answers import Answer
+
+NAME = "report.html"
+
+_EPILOG = """\
+The file needs no network and nothing beside it: open it in a browser, send it, print it. It holds
+paths, commands and requests, so it is readable by you alone; without -o it lies in the state
+directory, which git does not see. docs/report.md tells what is on the page.
+
+A report that is there already is replaced; any other file only with --force.
+"""
+
+_AGE = re.compile(r"([0-9]{1,6})([hdw])")
+_HOURS = {"h": 1, "d": 24, "w": 168}
+
+
+def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    """Add this command to the parser."""
+    parser = add(
+        commands, parents, "report", report, "write an HTML page of the sessions, phases and files"
+    )
+    parser.epilog = _EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help=f"the file to write, - for stdout (default: {NAME} in the state directory)",
+    )
+    parser.add_argument(
+        "--since",
+        type=_since,
+        metavar="WHEN",
+        help="only sessions active since then: 2026-11-23, 2026-11-23T14:30Z, 12h, 7d, 2w",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="replace a file that is no report of ours"
+    )
+
+
+def _since(text: str) -> float:
+    """Seconds since the epoch."""
+    age = _AGE.fullmatch(text)
+    if age:
+        return time.time() - int(age[1]) * _HOURS[age[2]] * 3600
+    day, _, clock = text.rstrip("Z").partition("T")
+    full = {0: "00:00:00", 5: f"{clock}:00"}.get(len(clock), clock)
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", day) and re.fullmatch(r"\d\d:\d\d:\d\d(\.\d+)?", full):
+        try:
+            time.strptime(f"{day} {full[:8]}", "%Y-%m-%d %H:%M:%S")
+        except ValueError:
+            pass
+        else:
+            return seconds(f"{day}T{full}Z")
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is no time: use a date (2026-11-23, UTC) or an age (12h, 7d, 2w)"
+    )
+
+
+def report(state: State, arguments: argparse.Namespace) -> Answer:
+    """Gather the data and write the page, or give it to whoever asked for --json or -o -."""
+    if arguments.json and arguments.output:
+        raise StateError("--json prints the data and writes no file; leave out -o or --json")
+    session = workspace.session_of(arguments.session) if arguments.session else None
+    data = gather(state, session, arguments.since)
+    if not data["sessions"]:
+        raise UnknownSession(_nothing(state, session, arguments.since))
+    if arguments.json:
+        return data, []
+    text = page(data)
+    if arguments.output == "-":
+        return data, text.rstrip("\n").split("\n")
+    where = write(state.directory, arguments.output, text.encode("ascii"), arguments.force)
+    count = len(data["sessions"])
+    size = len(text) / 1e6
+    return data, [
+        f"{where} ({count} session{'s' * (count != 1)}, {size:.1f} MB); open it in a browser.",
+        *data["notes"],
+    ]
+
+
+def _nothing(state: State, session: str | None, since: float | None) -> str:
+    if session is not None:
+        return f"no record of session {session} in {state.directory}; no report was written"
+    when = " since then" if since is not None else ""
+    return f"nothing is recorded{when} in {state.directory}; no report was written"
+
+
+def write(directory: str, output: str | None, data: bytes, force: bool) -> str:
+    """Write a report, whole or not at all, for its owner alone; returns where it is.
+
+    In the state directory, or where `output` says. A symlink is never followed. Raises StateError
+    and OSError.
+    """
+    where = output or f"{directory}/{NAME}"
+    parent, name = os.path.split(where)
+    try:
+        if output is None:
+            folder = journal.open_state(directory)
+        else:
+            folder = os.open(parent or ".", journal.DIRECTORY)
+    except OSError as error:
+        raise StateError(f"{parent or '.'}: {error.strerror}; no report was written") from None
+    try:
+        if not name or name in (".", ".."):
+            raise StateError(f"{where} is a directory; name a file in it")
+        there = _is_there(folder, name, where, force)
+        _put(folder, name, data, there)
+    except OSError as error:
+        # What the system says has the name of a file in passing.
+        raise StateError(f"{where}: {error.strerror}; no report was written") from None
+    finally:
+        os.close(folder)
+    return where
+
+
+def _is_there(folder: int, name: str, where: str, force: bool) -> bool:
+    """Whether there is a file that may be replaced. Raises StateError when it may not."""
+    try:
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    if stat.S_ISDIR(status.st_mode):
+        raise StateError(f"{where} is a directory; name a file in it")
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISLNK(status.st_mode):
+        raise StateError(f"{where} is no plain file; for a pipe use -o -")
+    if force or (stat.S_ISREG(status.st_mode) and _is_report(folder, name)):
+        return True
+    kind = "a symlink" if stat.S_ISLNK(status.st_mode) else "no report of workflow-state"
+    raise StateError(f"{where} is there and is {kind}; --force replaces it")
+
+
+def _is_report(folder: int, name: str) -> bool:
+    try:
+        descriptor = os.open(name, journal.READ, dir_fd=folder)
+    except OSError:
+        return False
+    try:
+        return os.read(descriptor, len(MARK)) == MARK
+    finally:
+        os.close(descriptor)
+
+
+def _put(folder: int, name: str, data: bytes, there: bool) -> None:
+    temporary = f".tmp-{os.urandom(8).hex()}"
+    descriptor = os.open(
+        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder
+    )
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        if there or not _link(folder, temporary, name):
+            os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        try:
+            os.unlink(temporary, dir_fd=folder)
+        except FileNotFoundError:
+            pass
+
+
+def _link(folder: int, temporary: str, name: str) -> bool:
+    """Give the file its name unless somebody has taken it meanwhile; False where none can link."""
+    try:
+        os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except (OSError, NotImplementedError):
+        return False
+    return True
