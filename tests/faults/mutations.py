@@ -272,6 +272,20 @@ MUTATIONS = (
         "tests/test_journal.py -k key",
     ),
     Mutation(
+        "no link to an interpreter is left where others could replace it",
+        "lib/interpreter.py",
+        "        if status.st_uid == os.geteuid() and not status.st_mode & 0o022:\n",
+        "        if True:\n",
+        "tests/test_registration.py -k link",
+    ),
+    Mutation(
+        "an interpreter is not taken from the repository",
+        "settings.example.json",
+        '[ -x \\"/$p\\" ]',
+        '[ -x \\"$p\\" ]',
+        "tests/test_registration.py -k repository",
+    ),
+    Mutation(
         "litter of killed writers goes",
         "lib/litter.py",
         "            remove(entry, folder)\n",
