@@ -15,7 +15,7 @@ import sys
 from .. import journal
 from ..quoting import printable
 from ..state import State, StateError
-from . import checkpoints, keys, log, phase, status, trust
+from . import checkpoints, keys, log, phase, setup, status, trust
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,29 +37,31 @@ exit status: 0, 1 when something failed (one line on stderr says what), 2 for wr
 
 
 def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
-    common.add_argument(
+    json_, session, directory = (argparse.ArgumentParser(add_help=False) for _ in range(3))
+    json_.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
+    session.add_argument(
         "--session", metavar="ID", default=argparse.SUPPRESS, help="the session to speak of"
     )
-    common.add_argument(
+    directory.add_argument(
         "--dir",
         metavar="DIR",
         default=argparse.SUPPRESS,
         help="the state directory (default: $WORKFLOW_STATE_DIR, or the project's .claude/state)",
     )
+    common = [json_, session, directory]
     parser = argparse.ArgumentParser(
         prog="workflow-state",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[common],
+        parents=common,
     )
     parser.add_argument("--version", action="version", version=f"workflow-state {VERSION}")
-    parser.set_defaults(run=status.status)
+    parser.set_defaults(run=status.status, stateless=False)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
     for module in (status, log, checkpoints, keys, phase, trust):
-        module.register(commands, [common])
+        module.register(commands, common)
+    setup.register(commands, [json_, directory])
     return parser
 
 
@@ -75,10 +77,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # letters that a terminal lacks are no error
             stream.reconfigure(errors="backslashreplace")
     try:
-        state = State(arguments.dir, arguments.session)
-        state.session = state.session or state.sessions.last()
-        data, lines = arguments.run(state, arguments)
-        for notice in state.sessions.notices:
+        state = None if arguments.stateless else State(arguments.dir, arguments.session)
+        if state:
+            state.session = state.session or state.sessions.last()
+        data, lines, *code = arguments.run(state, arguments)
+        for notice in state.sessions.notices if state else ():
             _tell(notice)
         if arguments.json:
             _print(json.dumps(data, indent=2))
@@ -92,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"{error.filename or 'workflow-state'}: {error.strerror or error}")
     except KeyboardInterrupt:
         return INTERRUPTED
-    return OK
+    return code[0] if code else OK
 
 
 def _print(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 
 from ..context import ago
@@ -9,24 +10,39 @@ from ..replay import seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Union
 
-    from ..state import State
-
-    Answer = tuple[Any, list[str]]
-    Command = Callable[[State, argparse.Namespace], Answer]
+    Answer = Union[tuple[Any, list[str]], tuple[Any, list[str], int]]
+    """Data for programs, lines for people; and the exit status where it is not 0."""
+    Command = Callable[[Any, argparse.Namespace], Answer]
+    """Takes the State, or None where it asked for none with `stateless`."""
 
 
 def add(
-    commands: Any, parents: list[argparse.ArgumentParser], name: str, run: Command, text: str
+    commands: Any,
+    parents: list[argparse.ArgumentParser],
+    name: str,
+    run: Command,
+    text: str,
+    more: str = "",
+    end: str = "",
 ) -> argparse.ArgumentParser:
-    """Add a command to the parser; `text` is its help, and the head of its --help."""
+    """Add a command to the parser.
+
+    `text` is its line in the list, and the head of its --help; `more` is what follows there, and
+    `end` what stands below the arguments, both as they are laid out.
+    """
+    head = text[0].upper() + text[1:] + "."
     parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=text, description=text[0].upper() + text[1:] + ".", parents=parents
+        name,
+        help=text,
+        description=f"{head}\n\n{more}".rstrip(),
+        epilog=end or None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=parents,
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, refuse=parser.error)
     return parser
 
 
