@@ -600,13 +600,32 @@ def struck(hooks: Hooks, call: int, number: str, *arguments: str) -> int:
     return subprocess.run(command, check=False, **options).returncode
 
 
-@pytest.mark.parametrize("number", ["SIGKILL", "SIGINT"])
+class World:
+    """A project and its home as they are now, to go back to."""
+
+    def __init__(self, hooks: Hooks, kept: Path) -> None:
+        self.pairs = [(hooks.project, kept / "project"), (hooks.home, kept / "home")]
+        for here, there in self.pairs:
+            shutil.copytree(here, there)
+
+    def put_back(self) -> None:
+        for here, there in self.pairs:
+            shutil.rmtree(here)
+            shutil.copytree(there, here)
+
+
+@pytest.mark.parametrize(("number", "step"), [("SIGKILL", 1), ("SIGINT", 5)])
 @pytest.mark.parametrize("verb", ["install", "uninstall"])
-def test_interrupted_anywhere_the_file_is_the_old_one_or_the_new(hooks, theirs, verb, number):
+def test_interrupted_anywhere_the_file_is_the_old_one_or_the_new(
+    hooks, theirs, tmp_path, verb, number, step
+):
     install(hooks)
     new = theirs.read_bytes()
-    for call in range(1, 200):
-        (uninstall if verb == "install" else install)(hooks)
+    if verb == "install":
+        uninstall(hooks)
+    world = World(hooks, tmp_path / "kept")
+    for call in range(1, 200, step):
+        world.put_back()
         code = struck(hooks, call, number, verb)
         assert theirs.read_bytes() in (THEIRS.encode(), new)
         assert stat.S_IMODE(theirs.stat().st_mode) == 0o640

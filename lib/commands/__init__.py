@@ -15,7 +15,7 @@ import sys
 from .. import journal
 from ..quoting import printable
 from ..state import State, StateError
-from . import checkpoints, keys, log, phase, setup, status, trust
+from . import checkpoints, doctor, keys, log, phase, setup, status, trust
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
     for module in (status, log, checkpoints, keys, phase, trust):
         module.register(commands, common)
-    setup.register(commands, [json_, directory])
+    for module in (setup, doctor):
+        module.register(commands, [json_, directory])
     return parser
 
 
