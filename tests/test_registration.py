@@ -152,6 +152,16 @@ def test_the_manifest_names_no_hooks_file_because_the_default_one_loads_by_itsel
     assert "hooks" not in manifest
 
 
+def test_the_marketplace_lists_the_plugin_that_lies_beside_it():
+    manifest = json.loads((ROOT / ".claude-plugin/plugin.json").read_text())
+    marketplace = json.loads((ROOT / ".claude-plugin/marketplace.json").read_text())
+    (plugin,) = marketplace["plugins"]
+    assert plugin["source"] == "./"
+    for name in ("name", "description", "license"):
+        assert plugin[name] == manifest[name]
+    assert "version" not in plugin  # the manifest's counts
+
+
 # --- what the commands do ----------------------------------------------------------------------
 
 

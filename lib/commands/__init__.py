@@ -15,7 +15,7 @@ import sys
 from .. import journal
 from ..quoting import printable
 from ..state import State, StateError
-from . import checkpoints, doctor, keys, log, phase, setup, status, trust
+from . import checkpoints, completion, doctor, keys, log, phase, setup, status, trust
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def _parser() -> argparse.ArgumentParser:
         module.register(commands, common)
     for module in (setup, doctor):
         module.register(commands, [json_, directory])
+    completion.register(commands, [json_])
+    parser.set_defaults(parser=parser)
     return parser
 
 

@@ -33,13 +33,13 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         restore,
         "go back to exactly what a checkpoint holds; `undo` takes it back",
     )
-    parser.add_argument("name", metavar="NAME", help="the checkpoint")
+    parser.add_argument("name", metavar="CHECKPOINT", help="the checkpoint")
     add(commands, parents, "undo", undo, "take back the last restore")
     parser = add(
         commands, parents, "diff", diff, "say what differs between a checkpoint and another, or now"
     )
-    parser.add_argument("before", metavar="A", help="a checkpoint")
-    parser.add_argument("after", nargs="?", metavar="B", help="another (default: now)")
+    parser.add_argument("before", metavar="CHECKPOINT", help="a checkpoint")
+    parser.add_argument("after", nargs="?", metavar="CHECKPOINT", help="another (default: now)")
 
 
 def checkpoint(state: State, arguments: argparse.Namespace) -> Answer:

@@ -17,7 +17,7 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     """Add these commands to the parser."""
     parser = add(commands, parents, "phase", phase, "print the phase, pin it, or let go of it")
     parser.add_argument(
-        "name", nargs="?", metavar="NAME", help="the phase to pin, or `auto` to infer it again"
+        "name", nargs="?", metavar="PHASE", help="the phase to pin, or `auto` to infer it again"
     )
     add(
         commands,
