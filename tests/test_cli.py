@@ -75,7 +75,10 @@ def test_prints_json(worked, arguments):
     json.loads(run(worked, *arguments, "--json"))
 
 
-VERBS = "status show log checkpoint checkpoints restore undo diff get set unset phase unlink trust"
+VERBS = (
+    "status show log checkpoint checkpoints restore undo diff get set unset phase unlink trust "
+    "install uninstall doctor completion"
+)
 
 
 @pytest.mark.parametrize("verb", VERBS.split())
@@ -209,12 +212,12 @@ ARGUMENTS = {
     "show": ["CHECKPOINT"],
     "log": ["-n", "--lines N"],
     "checkpoint": ["NAME"],
-    "restore": ["NAME"],
-    "diff": ["A", "B"],
+    "restore": ["CHECKPOINT", "undo"],
+    "diff": ["CHECKPOINT", "examples:"],
     "get": ["KEY"],
     "set": ["KEY", "VALUE", "JSON"],
     "unset": ["KEY"],
-    "phase": ["NAME", "auto"],
+    "phase": ["PHASE", "auto"],
 }
 
 

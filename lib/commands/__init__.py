@@ -16,6 +16,7 @@ from .. import journal
 from ..quoting import printable
 from ..state import State, StateError
 from . import checkpoints, completion, doctor, keys, log, phase, setup, status, trust
+from .answers import Help
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,10 +30,30 @@ INTERRUPTED = 130
 
 _DESCRIPTION = "What workflow-state knows of the work in this project, and the verbs to change it."
 _EPILOG = """\
-Without a command it is `status`. Commands that speak of a session mean the one that Claude Code
-names in CLAUDE_CODE_SESSION_ID, else the one active last; --session names another.
+Without a command it is `status`; `workflow-state COMMAND --help` tells more of each. Commands that
+speak of a session mean the one that Claude Code names in CLAUDE_CODE_SESSION_ID, else the one that
+was active last; --session names another.
 
-exit status: 0, 1 when something failed (one line on stderr says what), 2 for wrong arguments
+examples:
+  workflow-state install         record what Claude does in this project
+  workflow-state                 see where the work stands
+  workflow-state doctor          find out why it does not
+
+files:
+  .claude/state/                 what was recorded in a project; delete it and it starts afresh
+  .claude/workflow-state.json    a project's own rules for phases
+  ~/.local/state/workflow-state/ your key, and settings as they were before `install`
+
+environment:
+  WORKFLOW_STATE=off             the hooks do nothing
+  WORKFLOW_STATE_DIR             the state directory, in place of .claude/state
+  The others are in docs/configuration.md.
+
+exit status:
+  0   done
+  1   something failed; one line on stderr says what, where, and what to do
+  2   wrong arguments
+  130 interrupted
 """
 
 
@@ -53,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="workflow-state",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
         parents=common,
     )
     parser.add_argument("--version", action="version", version=f"workflow-state {VERSION}")

@@ -19,6 +19,18 @@ if TYPE_CHECKING:
     """Takes the State, or None where it asked for none with `stateless`."""
 
 
+class Help(argparse.HelpFormatter):
+    """Paragraphs in the terminal's width; those with an indented line stay as they are laid out."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(
+            paragraph
+            if "\n " in paragraph
+            else super(Help, self)._fill_text(paragraph, width, indent)
+            for paragraph in text.strip().split("\n\n")
+        )
+
+
 def add(
     commands: Any,
     parents: list[argparse.ArgumentParser],
@@ -39,7 +51,7 @@ def add(
         help=text,
         description=f"{head}\n\n{more}".rstrip(),
         epilog=end or None,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
         parents=parents,
     )
     parser.set_defaults(run=run, refuse=parser.error)
