@@ -86,9 +86,7 @@ class Subject:
 
 
 def _install(path: str, subject: Subject) -> str:
-    kinds = {file: kind for kind, file in settings.places(subject.project).items()}
-    flags = {"user": " --user", "project": " --shared"}.get(kinds.get(path, ""), "")
-    return f"workflow-state install{flags}"
+    return f"workflow-state install{settings.options(path, subject.project)}"
 
 
 # --- the registration --------------------------------------------------------------------------
@@ -141,7 +139,8 @@ def check_registration(subject: Subject) -> Finding:
         if subject.registered.plugin:
             mend = f"claude plugin disable {subject.registered.plugin}"
         else:
-            mend = _install(ways[0], subject).replace(" install", " uninstall")
+            first = next(iter(subject.registered.files))
+            mend = f"workflow-state uninstall{settings.options(first, subject.project)}"
         return Finding("hooks", MEND, said, mend)
     return Finding("hooks", OK, f"registered once, by {ways[0]}")
 

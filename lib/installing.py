@@ -11,6 +11,7 @@ from . import journal, registration, settings
 from .founding import GITIGNORE, README, TEMPORARY
 from .interpreter import interpreter
 from .litter import RETIRED
+from .settings import options
 from .stores import StoreError
 from .worktree import is_ignored
 
@@ -237,8 +238,15 @@ class Registered:
 
     @property
     def ways(self) -> list[str]:
-        """Each way in which a hook is called: once is right."""
-        return [*self.files, *([f"plugin {self.plugin}"] if self.plugin else [])]
+        """Each way in which a hook is called: once is right.
+
+        Files that say the same are one way: Claude Code runs equal commands once.
+        """
+        alike: dict[str, list[str]] = {}
+        for path, events in self.files.items():
+            alike.setdefault(repr(sorted(events.items())), []).append(path)
+        ways = [" and ".join(paths) for paths in alike.values()]
+        return [*ways, *([f"plugin {self.plugin}"] if self.plugin else [])]
 
 
 def registered(project: str) -> Registered:
@@ -267,11 +275,12 @@ def warnings(where: Place) -> list[str]:
     project = where.project or journal.find_project()
     found = registered(project)
     said = []
-    for path in found.files:
-        if os.path.realpath(path) != os.path.realpath(where.path):
+    here = found.files.get(where.path)
+    for path, events in found.files.items():
+        if path != where.path and events != here:
             said.append(
                 f"{path} registers the hooks too, so that everything is recorded twice; it is "
-                f"counted once. Take one out: workflow-state uninstall {_flags(path, project)}"
+                f"counted once. Take one out: workflow-state uninstall{options(path, project)}"
             )
     if found.plugin:
         said.append(
@@ -287,8 +296,3 @@ def warnings(where: Place) -> list[str]:
             "echo .claude/settings.local.json >> .git/info/exclude"
         )
     return said
-
-
-def _flags(path: str, project: str) -> str:
-    kinds = {file: kind for kind, file in settings.places(project).items()}
-    return {"user": "--user", "project": "--shared"}.get(kinds.get(path, ""), "")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import stat
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from . import journal, registration
 from .founding import TEMPORARY, make_directories, sync_names
 from .litter import sweep
 from .stores import StoreError
+from .worktree import main_checkout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,11 +41,21 @@ def places(project: str) -> dict[str, str]:
     directory = user_directory()
     found = {"user": f"{directory}/settings.json"} if directory else {}
     found["project"] = f"{project}/.claude/settings.json"
+    main = main_checkout(project)
+    if main:  # Claude Code reads a linked worktree's own, and this
+        found["main"] = f"{main}/.claude/settings.local.json"
     found["local"] = f"{project}/.claude/settings.local.json"
     found["managed"] = "/etc/claude-code/managed-settings.json"
     if os.uname().sysname == "Darwin":
         found["managed"] = "/Library/Application Support/ClaudeCode/managed-settings.json"
     return found
+
+
+def options(path: str, project: str) -> str:
+    """The options with which `install` and `uninstall` mean this file, a space before each."""
+    kinds = {file: kind for kind, file in places(project).items()}
+    main = f" --project {shlex.quote(main_checkout(project))}"
+    return {"user": " --user", "project": " --shared", "main": main}.get(kinds.get(path, ""), "")
 
 
 def read(path: str) -> bytes | None:

@@ -71,6 +71,18 @@ def _git(repository: str, arguments: list[str], seconds: float) -> bytes | None:
         return None
 
 
+def main_checkout(project: str) -> str:
+    """The main checkout of a linked worktree; "" where the project is none."""
+    try:
+        descriptor = os.open(f"{project}/.git", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            text = os.fsdecode(file.read(4096)).strip()
+    except OSError:
+        return ""
+    main, found, _ = text.partition("gitdir: ")[2].partition("/.git/worktrees/")
+    return os.path.normpath(os.path.join(project, main)) if found else ""
+
+
 def is_ignored(project: str, path: str) -> bool | None:
     """Whether git leaves a file of the project, which is there, out; None where git cannot say."""
     if not os.path.lexists(f"{project}/.git"):

@@ -129,7 +129,7 @@ FAULTS = {
         lambda hooks: edit(local(hooks), drop("StopFailure")), "hooks", "does not register StopFailure", "run",
     ),
     "twice in one file": (lambda hooks: edit(local(hooks), double), "hooks", "Stop more than once", "run"),
-    "in two files": (lambda hooks: hooks.cli("install", "--user"), "hooks", "registered 2 times", "run"),
+    "in two files": (lambda hooks: hooks.cli("install", "--shared"), "hooks", "registered 2 times", "run"),
     "a plugin too": (
         lambda hooks: edit(user_settings(hooks), lambda said: said.update(enabledPlugins={"workflow-state@w": True})),
         "hooks", "plugin workflow-state@w", None,

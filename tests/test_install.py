@@ -233,6 +233,22 @@ def test_a_bundle_may_lie_anywhere(hooks, tmp_path, local, place):
     assert [len(lines) for lines in commands(local).values()] == [1] * len(SCRIPTS)
 
 
+def test_a_bundle_whose_path_no_settings_file_can_hold_is_told(hooks, tmp_path, local):
+    bundle = os.path.join(os.fsencode(tmp_path), b"b\xff")
+    try:
+        shutil.copytree(ROOT / "lib", os.fsdecode(bundle + b"/lib"))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    (Path(os.fsdecode(bundle)) / "bin").mkdir()
+    shutil.copy(ROOT / "bin/workflow-state", os.fsdecode(bundle + b"/bin"))
+    command = [sys.executable, bundle + b"/bin/workflow-state", "install"]
+    options = {"cwd": hooks.project, "env": hooks.env(), "capture_output": True, "timeout": 60}
+    done = subprocess.run(command, check=False, **options)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"is not UTF-8, and a settings file cannot name it" in done.stderr
+    assert not local.exists()
+
+
 def test_a_missing_bundle_blocks_no_tool(hooks, local):
     install(hooks)
     for event, (line,) in commands(local).items():
@@ -294,11 +310,39 @@ def test_an_upgrade_still_comes_out_to_the_byte(hooks, theirs):
 
 
 def test_being_registered_elsewhere_too_is_told(hooks):
-    install(hooks, "--user")
+    install(hooks, "--shared")
     told = install(hooks)
-    assert f"{hooks.home}/.claude/settings.json registers the hooks too" in told
-    assert "uninstall --user" in told
+    assert f"{hooks.project}/.claude/settings.json registers the hooks too" in told
+    assert "uninstall --shared" in told
     assert "still registered by" in uninstall(hooks)
+
+
+def test_equal_commands_in_two_files_run_once(hooks):
+    install(hooks, "--user")
+    assert "Note:" not in install(hooks)
+    assert "still registered by" in uninstall(hooks)
+
+
+def test_a_linked_worktree_goes_by_its_main_checkout_too(hooks, tmp_path):
+    main, linked = str(hooks.project), str(tmp_path / "linked")
+    git = ["git", "-C", main, "-c", "user.name=t", "-c", "user.email=@"]
+    for arguments in (
+        ["init", "-q"],
+        ["commit", "-qm1", "--allow-empty"],
+        ["worktree", "add", linked],
+    ):
+        subprocess.run([*git, *arguments], check=True, capture_output=True)
+    (hooks.project / ".claude").mkdir()
+    (hooks.project / ".claude/settings.local.json").write_text(OLDER["settings.example.json"])
+    told = install(hooks, "--project", linked)
+    assert f"{main}/.claude/settings.local.json registers the hooks too" in told
+    assert f"uninstall --project {main}" in told
+    uninstall(hooks, "--project", linked)
+    done = hooks.cli("doctor", "--json", "--project", linked)
+    (said,) = (
+        each["said"] for each in json.loads(done.stdout)["checks"] if each["check"] == "hooks"
+    )
+    assert said == f"registered once, by {main}/.claude/settings.local.json"
 
 
 @pytest.mark.parametrize("where", ["project", "home"])
