@@ -152,8 +152,8 @@ def is_copy(path: str) -> bool:
     return os.path.isfile(f"{path}/lib/journal.py") and not os.path.islink(path)
 
 
-def remove_copy(path: str) -> None:
-    """Remove a copy of the bundle. Raises OSError and StoreError."""
+def check_copy(path: str) -> None:
+    """Raise StoreError where a copy of the bundle cannot be removed: it holds what is not ours."""
     if not os.path.lexists(path):
         return
     if not is_copy(path):
@@ -163,7 +163,6 @@ def remove_copy(path: str) -> None:
     strangers = sorted({*_entries(path)} - {*_files(path), ".gitignore"})
     if strangers:
         raise StoreError(f"{path} holds {strangers[0]}, which is not ours; it was left as it is")
-    shutil.rmtree(path)
 
 
 def _entries(top: str) -> list[str]:

@@ -258,8 +258,6 @@ class Change:
                 if registers:
                     self.keep()
                 self._put(self.after)
-            if not registers:
-                self._clear()
         except OSError as error:
             where = str(error.filename or self.real)
             where = os.path.dirname(where) if TEMPORARY in where else where
@@ -298,8 +296,8 @@ class Change:
             "this again"
         )
 
-    def _clear(self) -> None:
-        """Once it is out: forget, and take directories along that were made for it."""
+    def clear(self) -> None:
+        """Once all is out: forget the file as it was, and remove directories made for it."""
         for path in sorted(self.memory.made, reverse=True):
             try:
                 os.rmdir(path)

@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lib import jsonedit, registration
@@ -16,6 +16,8 @@ from tests.conftest import ROOT, SCRIPTS
 
 OURS = registration.personal("/home/you/.workflow-state", "/usr/bin/python3.11")
 EVENTS = [*SCRIPTS, "Notification", "SubagentStop"]
+SLOW = settings(max_examples=150, deadline=None)
+"""A machine may be busy."""
 
 
 # --- settings files of every shape -------------------------------------------------------------
@@ -75,6 +77,7 @@ def _is_ours(group: dict) -> bool:
     return any(is_ours(hook.get("command", "")) for hook in group["hooks"])
 
 
+@SLOW
 @given(files())
 def test_adding_changes_nothing_else(text):
     added = with_hooks(text, OURS)
@@ -89,6 +92,7 @@ def test_adding_changes_nothing_else(text):
     assert added.startswith(text[:1]) or text[0] == "{"
 
 
+@SLOW
 @given(files())
 def test_taking_out_what_was_added_gives_the_same_settings(text):
     gone = without(with_hooks(text, OURS))
@@ -115,6 +119,7 @@ def pruned(value: dict) -> dict:
     }
 
 
+@SLOW
 @given(files())
 @example("{}")
 @example('{"a": 1}')
@@ -127,6 +132,7 @@ def test_what_is_added_is_laid_out_as_the_file_is(text):
         assert not re.search(bare, added)
 
 
+@SLOW
 @given(st.text(max_size=30) | files())
 @example("[1,2")
 @example('{"a":1,}')

@@ -12,7 +12,6 @@ import os
 import shlex
 
 from .. import journal, workspace
-from ..installing import BUNDLE
 from ..policy import PHASES
 from ..state import State, StateError
 from ..stores import CHECKPOINTS
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .answers import Answer
+
+_PROGRAM = os.path.realpath(f"{__file__}/../../../bin/workflow-state")
 
 _BASH = """\
 # bash completion of workflow-state: eval "$(workflow-state completion bash)"
@@ -132,7 +133,7 @@ def completion(_state: None, arguments: argparse.Namespace) -> Answer:
         found = candidates(arguments.parser, [word[1:] for word in arguments.words])
         return dict(found), ["  ".join(filter(None, pair)) for pair in found]
     script, quoted = _SHELLS[arguments.shell]
-    script = script.replace("@PROGRAM@", quoted(f"{BUNDLE}/bin/workflow-state"))
+    script = script.replace("@PROGRAM@", quoted(_PROGRAM))
     return {"script": script}, script.splitlines()
 
 

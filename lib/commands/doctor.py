@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 
-from .. import diagnosis, journal
+from .. import journal
 from ..stores import StoreError
 from .answers import add, table
 
@@ -41,6 +40,8 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 def doctor(_state: None, arguments: argparse.Namespace) -> Answer:
     """Every finding; 1 when one of them needs a hand."""
+    from .. import diagnosis  # it takes as long to load as all other commands together
+
     project = arguments.project
     if project is not None and not os.path.isdir(project):
         raise StoreError(f"{project or '(an empty name)'} is not a directory")
@@ -62,6 +63,6 @@ def doctor(_state: None, arguments: argparse.Namespace) -> Answer:
         lines.append(f"{len(ill)} of {len(found)} checks {need} a hand.")
     else:
         lines.append("Nothing needs a hand.")
-    checks = [dataclasses.asdict(finding) for finding in found]
+    checks = [vars(finding) for finding in found]
     data = {"ok": not ill, "project": project, "directory": directory, "checks": checks}
     return data, lines, 1 if ill else 0

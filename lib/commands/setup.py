@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 
-from .. import installing, journal, settings
+from .. import journal
 from ..starting import command_line
 from .answers import add
 
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     import argparse
     from typing import Any
 
+    from ..installing import Place
     from ..settings import Change
     from .answers import Answer
 
@@ -85,7 +85,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="show the changes, make none")
 
 
-def _place(arguments: argparse.Namespace) -> installing.Place:
+def _place(arguments: argparse.Namespace) -> Place:
+    from .. import installing
+
     if arguments.user and arguments.shared:
         arguments.refuse("--user and --shared exclude each other")
     return installing.place(arguments.project, arguments.user, arguments.shared)
@@ -93,6 +95,8 @@ def _place(arguments: argparse.Namespace) -> installing.Place:
 
 def install(_state: None, arguments: argparse.Namespace) -> Answer:
     """Register."""
+    from .. import installing, settings  # which no other command needs
+
     where = _place(arguments)
     change = settings.registering(where.path, installing.commands(where))
     if arguments.dry_run:
@@ -124,6 +128,10 @@ def install(_state: None, arguments: argparse.Namespace) -> Answer:
 
 def uninstall(_state: None, arguments: argparse.Namespace) -> Answer:
     """Take out."""
+    import shutil
+
+    from .. import installing, settings
+
     where = _place(arguments)
     if arguments.purge and arguments.user:
         arguments.refuse("--purge removes one project's state: use it without --user")
@@ -134,11 +142,17 @@ def uninstall(_state: None, arguments: argparse.Namespace) -> Answer:
         directory = os.path.abspath(directory)
     if arguments.dry_run:
         return _would(change, installing.purge(directory, dry_run=True) if directory else {})
-    lines = []
-    removed = installing.purge(directory) if directory else {}
+    # First what may be refused, then the registration, then what it calls and has recorded.
+    if directory:
+        installing.purge(directory, dry_run=True)
     if where.shared:
-        installing.remove_copy(where.copy)
+        installing.check_copy(where.copy)
     change.apply()
+    if where.shared and os.path.isdir(where.copy):
+        shutil.rmtree(where.copy)
+    removed = installing.purge(directory) if directory else {}
+    change.clear()
+    lines = []
     if change.is_none:
         lines.append(f"The hooks are not registered in {where.path}; nothing was changed.")
     elif change.after is None:
@@ -160,6 +174,10 @@ def uninstall(_state: None, arguments: argparse.Namespace) -> Answer:
 
 def _would(change: Change, removed: dict[str, int]) -> Answer:
     """What a dry run shows: a unified diff."""
+    import difflib
+
+    from .. import settings
+
     difference = list(
         difflib.unified_diff(
             settings.text_of(change.path, change.before).splitlines(),
