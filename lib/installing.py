@@ -288,6 +288,11 @@ def warnings(where: Place) -> list[str]:
         )
     if found.off:
         said.append(f'{found.off} says "disableAllHooks", so that no hook runs')
+    if where.project and where.project == journal.environment("HOME").rstrip("/"):
+        said.append(
+            "this is your home directory, so that it works when Claude Code is started here; for "
+            "all your projects: workflow-state install --user"
+        )
     local = bool(where.project) and not where.shared
     if local and is_ignored(project, where.path) is False:
         said.append(

@@ -370,6 +370,11 @@ def test_hooks_that_are_switched_off_are_told(hooks, local):
     assert 'says "disableAllHooks"' in install(hooks)
 
 
+def test_the_home_directory_as_a_project_is_told(hooks):
+    assert "workflow-state install --user" in install(hooks, "--project", str(hooks.home))
+    assert "install --user" not in install(hooks)
+
+
 def test_a_file_that_git_would_commit_is_told(hooks):
     subprocess.run(["git", "init", "-q", str(hooks.project)], check=True)
     assert "git does not ignore" in install(hooks)
