@@ -13,6 +13,7 @@ import os
 import shlex
 import stat
 from dataclasses import dataclass, field
+from errno import ENOTSUP, EOPNOTSUPP, EPERM
 
 from . import journal, registration
 from .founding import TEMPORARY, make_directories, sync_names
@@ -114,14 +115,16 @@ def enabled_plugin(project: str) -> str:
 
 @dataclass
 class Memory:
-    """What is known of a file from before it was changed: two files under the user's key's home.
+    """What is known of a file from before it was changed: its bytes, and a note beside them.
 
-    made   paths that were not there: the file, and the directories for it
-    after  digest of what was written last
+    made    paths that were not there: the file, and the directories for it
+    before  digest of the bytes kept, "" where there was no file
+    after   digest of what was written last
     """
 
     stem: str
     made: list[str] = field(default_factory=list)
+    before: str = ""
     after: str = ""
 
     @classmethod
@@ -137,22 +140,20 @@ class Memory:
         try:
             with open(memory.stem + ".note", encoding="utf-8") as file:
                 said = json.load(file)
-            memory.made, memory.after = list(map(str, said["made"])), str(said["after"])
+            memory.made = list(map(str, said["made"]))
+            memory.before, memory.after = str(said["before"]), str(said["after"])
         except (OSError, ValueError, KeyError, TypeError):
             pass  # none, or none that helps: the file is then edited as it is
         return memory
 
-    def fits(self, data: bytes | None) -> bool:
-        """Whether nobody has changed the file since it was written."""
-        return data is not None and self.after == _digest(data)
+    def base(self, data: bytes | None) -> bytes | None:
+        """What to edit where the file holds `data`; None for a file of nothing.
 
-    def before(self) -> bytes | None:
-        """The file as it was, None when there was none."""
-        try:
-            with open(self.stem, "rb") as file:
-                return file.read()
-        except FileNotFoundError:
-            return None
+        The file as it was, when nobody has changed it since it was written; else as it is.
+        """
+        kept = read(self.stem)
+        whole = self.before == ("" if kept is None else _digest(kept))
+        return kept if whole and data is not None and self.after == _digest(data) else data
 
     def keep(self, path: str, before: bytes | None, after: bytes) -> None:
         """Keep what is there, before it is changed. Raises OSError."""
@@ -163,8 +164,10 @@ class Memory:
             _remove(self.stem)
         else:
             _write(self.stem, before, 0o600)
+        self.before = "" if before is None else _digest(before)
         self.after = _digest(after)
-        note = {"v": 1, "path": path, "made": self.made, "after": self.after}
+        digests = {"before": self.before, "after": self.after}
+        note = {"v": 1, "path": path, "made": self.made, **digests}
         _write(self.stem + ".note", json.dumps(note).encode() + b"\n", 0o600)
 
     def forget(self) -> None:
@@ -275,10 +278,8 @@ class Change:
         status = os.stat(self.real) if self.before is not None else None
         temporary = _prepared(folder, after, 0o666, status)
         try:
-            self._check_unchanged()
-            if self.before is None:
-                os.link(temporary, self.real)  # fails where another has made it meanwhile
-            else:
+            if self.before is not None or not _links(temporary, self.real):
+                self._check_unchanged()
                 os.replace(temporary, self.real)
         except FileExistsError:
             raise self._changed_meanwhile() from None
@@ -314,6 +315,20 @@ def _open(path: str) -> tuple[str, bytes | None, Memory]:
     return real, data, Memory.of(real)
 
 
+def _links(temporary: str, path: str) -> bool:
+    """Give a new file its name, unless another has it: FileExistsError.
+
+    False where the file system has no hard links.
+    """
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in (EPERM, ENOTSUP, EOPNOTSUPP):
+            raise
+        return False
+    return True
+
+
 def _missing(path: str) -> list[str]:
     """The paths that would have to be made, the file's own among them."""
     found = []
@@ -336,7 +351,7 @@ def registering(path: str, commands: dict[str, str]) -> Change:
     there = _registered(path, data)
     if there == {event: [line] for event, line in commands.items()}:
         return Change(path, real, data, data, memory, None)
-    kept = memory.before() if memory.fits(data) else data
+    kept = memory.base(data)
     memory.made += [made for made in _missing(real) if made not in memory.made]
 
     def edit(text: str) -> str:
@@ -350,7 +365,7 @@ def unregistering(path: str) -> Change:
     real, data, memory = _open(path)
     if not _registered(path, data):
         return Change(path, real, data, data, memory, None)
-    kept = memory.before() if memory.fits(data) else data
+    kept = memory.base(data)
     after: bytes | None = _edited(path, kept, registration.without)
     was_there = memory.after and real not in memory.made
     if not was_there and not registration.parse((after or b"{}").decode()).members:

@@ -165,6 +165,23 @@ def test_what_was_changed_meanwhile_stays(hooks, theirs):
     assert theirs.read_text() == expected
 
 
+@pytest.mark.parametrize("harm", ["the file as it was", "the note"])
+def test_without_what_was_kept_only_ours_is_cut(hooks, theirs, harm):
+    install(hooks)
+    for path in (hooks.home / ".local/state/workflow-state/before").iterdir():
+        if path.name.endswith(".note") == (harm == "the note"):
+            path.unlink()
+    uninstall(hooks)
+    assert theirs.read_text() == THEIRS
+
+
+def test_what_was_kept_is_private(hooks, theirs):
+    install(hooks)
+    kept = list((hooks.home / ".local/state/workflow-state/before").iterdir())
+    assert [stat.S_IMODE(path.stat().st_mode) for path in kept] == [0o600, 0o600]
+    assert THEIRS.encode() in [path.read_bytes() for path in kept]
+
+
 def test_settings_that_others_put_into_our_file_stay(hooks, local):
     install(hooks)
     said = json.loads(local.read_text())

@@ -290,8 +290,9 @@ MUTATIONS = (
     Mutation(
         "settings are replaced as a whole",
         "lib/settings.py",
-        "                os.replace(temporary, self.real)\n",
-        "                os.unlink(self.real)\n                os.link(temporary, self.real)\n",
+        "                os.replace(temporary, self.real)\n        except",
+        "                os.unlink(self.real)\n"
+        "                os.link(temporary, self.real)\n        except",
         "tests/test_install.py -k interrupted_anywhere",
     ),
     Mutation(
