@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from . import journal, registration, settings
 from .founding import GITIGNORE, README, TEMPORARY
 from .interpreter import interpreter
-from .litter import RETIRED
+from .litter import RETIRED, remove
 from .settings import options
 from .stores import StoreError
 from .worktree import is_ignored
@@ -107,7 +107,7 @@ def copy_bundle(target: str) -> list[str]:
         return []
     folder = os.path.dirname(target)
     os.makedirs(folder, exist_ok=True)
-    _sweep_copies(folder)
+    _sweep(folder)
     fresh = f"{folder}/{TEMPORARY}{os.urandom(8).hex()}"
     try:
         for name in _files(BUNDLE):
@@ -121,13 +121,16 @@ def copy_bundle(target: str) -> list[str]:
     return changed
 
 
-def _sweep_copies(folder: str) -> None:
-    """Remove the unfinished copies of installs that were killed a while ago."""
+def _sweep(folder: str) -> None:
+    """Remove the unfinished files and copies of installs that were killed a while ago."""
     for name in os.listdir(folder):
         path = f"{folder}/{name}"
-        if name.startswith(TEMPORARY) and os.path.isdir(path) and not os.path.islink(path):
-            if time.time() - os.stat(path).st_mtime > RETIRED:
-                shutil.rmtree(path, ignore_errors=True)
+        if not name.startswith(TEMPORARY) or time.time() - os.lstat(path).st_mtime <= RETIRED:
+            continue
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            remove(path, None)
 
 
 def _take_place(fresh: str, target: str) -> None:
