@@ -57,9 +57,9 @@ class Setting:
     memory: worlds.Grounds
     disk: worlds.Grounds
 
-    def world(self, name: str, on_disk: bool = False, **extra: str) -> World:
+    def world(self, name: str, on_disk: bool = False, home: str = "home", **extra: str) -> World:
         place = self.disk if on_disk else self.memory
-        return World(self.memory.path / "home", place.path / name, self.python, extra)
+        return World(self.memory.path / home, place.path / name, self.python, extra)
 
 
 def row(
@@ -269,8 +269,9 @@ def behind_shim(setting: Setting) -> Iterator[Row]:
     shims, chosen = _shim(setting)
     named = "pyenv's shim" if chosen else "a stand-in for pyenv's shim (it is not installed)"
     variables = {**_variables(f"{shims}:{os.defpath}"), **chosen}
-    shimmed = setting.world("shimmed", **variables)
-    plain = setting.world("plain", **_variables(_first_on_path(setting)))
+    # Each has its own home, and so the link that its own start leaves.
+    shimmed = setting.world("shimmed", home="home-shimmed", **variables)
+    plain = setting.world("plain", home="home-plain", **_variables(_first_on_path(setting)))
     file = "settings.example.json"
     for world in (shimmed, plain):
         start, stop = _registered(file, "SessionStart"), _registered(file, "Stop")

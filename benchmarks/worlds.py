@@ -1,7 +1,7 @@
 """What is measured on: projects with a session of any length, its events, and who is run on them.
 
-All worlds of a run share one home, and so one key. Their journals are the beginnings of one tape of
-sealed records: a million of them are made once.
+Worlds share one home, and so one key, unless they ask for another. Their journals are the
+beginnings of one tape of sealed records: a million of them are made once.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import time
 
 from . import journal, lineage, retention, workspace, worktree
 from .context import LIMIT, Context
+from .interpreter import link_interpreter
 from .jsontext import dumps
 from .quoting import printable
 from .state import State, StateError
@@ -21,6 +22,10 @@ def start(event: journal.Event) -> str:
 
     Returns "": what the user should be told is in what is printed.
     """
+    try:
+        link_interpreter()
+    except OSError:
+        pass  # the other hooks find their interpreter without it, if more slowly
     project = journal.find_project(event.cwd)
     state = State(journal.find_state(project), event.session)
     reason = workspace.distrust(state.directory)

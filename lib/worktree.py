@@ -71,6 +71,27 @@ def _git(repository: str, arguments: list[str], seconds: float) -> bytes | None:
         return None
 
 
+def main_checkout(project: str) -> str:
+    """The main checkout of a linked worktree; "" where the project is none."""
+    try:
+        descriptor = os.open(f"{project}/.git", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            text = os.fsdecode(file.read(4096)).strip()
+    except OSError:
+        return ""
+    main, found, _ = text.partition("gitdir: ")[2].partition("/.git/worktrees/")
+    return os.path.normpath(os.path.join(project, main)) if found else ""
+
+
+def is_ignored(project: str, path: str) -> bool | None:
+    """Whether git leaves a file of the project, which is there, out; None where git cannot say."""
+    if not os.path.lexists(f"{project}/.git"):
+        return None
+    arguments = ["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--", path]
+    found = _git(project, arguments, 10)
+    return None if found is None else bool(found)
+
+
 def parse_status(output: bytes) -> tuple[str, dict[str, str]]:
     """HEAD's commit, and each path's kind, of `git status --porcelain=v2 --branch -z`.
 

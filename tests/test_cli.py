@@ -77,7 +77,8 @@ def test_prints_json(worked, arguments):
 
 VERBS = (
     "status show log checkpoint checkpoints restore undo diff get set unset phase unlink trust "
-    "statusline watch prune export import"
+    "statusline watch prune export import report "
+    "install uninstall doctor completion"
 )
 
 
@@ -212,12 +213,12 @@ ARGUMENTS = {
     "show": ["CHECKPOINT"],
     "log": ["-n", "--lines N"],
     "checkpoint": ["NAME"],
-    "restore": ["NAME"],
-    "diff": ["A", "B"],
+    "restore": ["CHECKPOINT", "undo"],
+    "diff": ["CHECKPOINT", "examples:"],
     "get": ["KEY"],
     "set": ["KEY", "VALUE", "JSON"],
     "unset": ["KEY"],
-    "phase": ["NAME", "auto"],
+    "phase": ["PHASE", "auto"],
 }
 
 

@@ -56,7 +56,10 @@ LOADED = {
     "SessionStart": (
         {"source": "startup"},
         STATE
-        | set("lib.starting lib.context lib.quoting lib.retention encodings.utf_16_le".split()),
+        | set(
+            "lib.starting lib.context lib.interpreter lib.quoting lib.retention "
+            "encodings.utf_16_le".split()
+        ),
     ),
 }
 

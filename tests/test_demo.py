@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -120,3 +121,22 @@ def test_the_demo_fails_when_the_product_does(tmp_path, fault):
     assert done.stderr.startswith("demo: ")
     assert len(done.stderr.splitlines()) == 1
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_the_picture_in_readme_shows_what_the_commands_print(tmp_path):
+    """But for times, versions and the width at which lines broke."""
+    code = "import picture; picture.TARGET = picture.Path('new.svg'); picture.main()"
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "demo"), "PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, check=True, timeout=120)
+    drawn, kept = (
+        same_moment(path.read_text()) for path in (tmp_path / "new.svg", ROOT / "docs/terminal.svg")
+    )
+    assert drawn == kept
+
+
+def same_moment(svg: str) -> str:
+    text = "".join(re.findall(r"<text [^>]*>(.*?)</text>", svg))
+    text = re.sub(r"<[^>]*>|\s", "", text)
+    text = re.sub(r"\d{4}-\d\d-\d\d\d\d:\d\d:\d\d", "TIME", text)
+    text = re.sub(r"\d+(s|min)ago", "AGO", text)
+    return re.sub(r"Python[\d.]+,.*?,\d+msahook", "PYTHON", text)

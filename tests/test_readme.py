@@ -18,28 +18,43 @@ from lib.commands import VERSION
 from lib.policy import PHASES, Rules
 from tests.conftest import PAYLOADS, ROOT, SCRIPTS, payloads
 
-README = (ROOT / "README.md").read_text()
-PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/format.md", "docs/live.md")
+README, HOOKS, CONFIGURATION, PYTHON, FORMAT = (
+    (ROOT / page).read_text()
+    for page in (
+        "README.md",
+        "docs/hooks.md",
+        "docs/configuration.md",
+        "docs/python.md",
+        "docs/format.md",
+    )
+)
+PAGES = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
+]
 
 
-def section(title: str) -> str:
-    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+def section(title: str, page: str = README) -> str:
+    return page.split(f"\n## {title}\n")[1].split("\n## ", 1)[0]
 
 
 def blocks(language: str, text: str = README) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def first_cells(title: str) -> list[str]:
+def first_cells(title: str, page: str = README) -> list[str]:
     """The first cell of each row of a section's table, its head aside."""
-    rows = [line for line in section(title).splitlines() if line.startswith("| ")]
+    rows = [line for line in section(title, page).splitlines() if line.startswith("| ")]
     return [re.split(r"(?<!\\)\|", row)[1].strip() for row in rows[1:]]
 
 
 # --- as printed, by a new user -----------------------------------------------------------------
 
-TESTED = re.findall(r"<!-- tested -->\n```sh\n(.*?)```", README, re.DOTALL)
-INSTALL, BY_HAND, REMOVE = TESTED
+MARKED = r"<!-- tested -->\n```sh\n(.*?)```"
+INSTALL, REMOVE = re.findall(MARKED, README, re.DOTALL)
+(BY_HAND,) = re.findall(MARKED, HOOKS, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +104,20 @@ def user(tmp_path: Path, checkout: Path) -> User:
 
 
 def test_every_shell_block_is_tested_but_the_one_that_runs_the_tests():
-    assert blocks("sh") == ["make demo\nmake test\n", *TESTED]
+    ask, make = "workflow-state ", "make demo\nmake test\n"
+    assert [block for block in blocks("sh") if not block.startswith(ask)] == [INSTALL, make, REMOVE]
+
+
+def test_what_can_be_asked_at_any_time_can_be_asked(user):
+    (block,) = [block for block in blocks("sh") if block.startswith("workflow-state ")]
+    shown = user.types("export PATH=~/.local/bin:$PATH; cd ~/my-project\n" + block)
+    assert "Nothing is recorded yet" in shown
+    assert "Nothing needs a hand." in shown
+
+
+def test_each_way_to_register_is_a_command_that_is_there(user):
+    for cell in re.findall(r"\| `(workflow-state install[^`]*)`", section("One minute")):
+        user.types(f"export PATH=~/.local/bin:$PATH; cd ~/my-project; {cell} --dry-run")
 
 
 @pytest.mark.parametrize("target", ["demo", "test"])
@@ -98,9 +126,9 @@ def test_the_two_commands_are_targets_of_the_makefile(target):
     assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0
 
 
-def test_the_settings_are_registered_where_readme_puts_them(user):
-    copied = user.project / ".claude" / "settings.local.json"
-    registered = json.loads(copied.read_text())["hooks"]
+def test_the_hooks_are_registered_where_readme_says(user):
+    local = user.project / ".claude" / "settings.local.json"
+    registered = json.loads(local.read_text())["hooks"]
     assert registered.keys() == SCRIPTS.keys()
     for event, groups in registered.items():
         given = f'{{"hook_event_name": "{event}"}}'
@@ -118,7 +146,7 @@ def test_what_is_tried_by_hand_shows_the_file_and_the_phase(user):
 def test_the_checkpoint_is_the_one_that_the_commands_make(user):
     user.types(BY_HAND)
     made = (user.project / ".claude/state/checkpoints/first.json").read_text()
-    (printed,) = blocks("json", section("What is on disk"))
+    (printed,) = blocks("json", section("A checkpoint, whole", FORMAT))
     assert same_times(printed) == same_times(made)
 
 
@@ -130,15 +158,19 @@ def same_times(text: str) -> str:
 def test_every_file_in_the_tree_is_made(user):
     user.types(BY_HAND)
     state = user.project / ".claude" / "state"
-    (tree,) = blocks("text", section("What is on disk"))
+    tree, beside = blocks("text", FORMAT)[0].split("~/.local")
     for line in tree.splitlines()[1:]:
-        name = re.sub(r"<\w+>", "*", line.split()[0])
-        assert list(state.glob(name)), name
+        name = line.strip().partition("  ")[0]
+        if "only while" not in line and "set aside" not in line:
+            assert list(state.glob(re.sub(r"<\w+>", "*", name))), name
+    user.types("echo '{}' | python3 ~/.workflow-state/hooks/session_start.py")
+    for name in re.findall(r"^    (\w+) ", beside, re.MULTILINE):
+        assert (user.home / ".local/state/workflow-state" / name).exists(), name
 
 
 def test_the_python_block_gives_what_its_comments_say(user):
     user.types(BY_HAND)
-    (block,) = blocks("python")
+    (block,) = blocks("python", PYTHON)
     lines = [line.partition("  # ") for line in block.splitlines()]
     checks = [
         f"assert ({code.strip()}) == {comment.strip()}, {code.strip()!r}" if comment else code
@@ -153,8 +185,9 @@ def test_the_python_block_gives_what_its_comments_say(user):
 def test_nothing_is_left_after_taking_it_out(user):
     user.types(BY_HAND)
     user.types(REMOVE)
-    left = [path for path in user.home.rglob("*") if "bin" not in path.parts and path.is_file()]
-    assert left == [user.project / ".claude" / "settings.local.json"]
+    assert list(user.project.iterdir()) == []
+    left = [path for path in user.home.rglob("*") if path.is_file() or path.is_symlink()]
+    assert left == [user.home / "bin/python3"]
 
 
 # --- what Claude is told -----------------------------------------------------------------------
@@ -184,9 +217,9 @@ def test_what_claude_is_told_is_the_demo_s(demo):
 
 def test_the_numbers_are_those_of_the_code():
     assert f"At most {context.LIMIT:,} characters" in README
-    assert f"default {context.LIMIT}, highest {context.HIGHEST}, 0 for nothing" in README
-    assert f"older than {retention.DAYS} days" in README
-    assert f"the newest {retention.NEWEST};" in README
+    assert f"default {context.LIMIT}, highest {context.HIGHEST}, 0 for nothing" in CONFIGURATION
+    assert f"older than {retention.DAYS} days" in HOOKS
+    assert f"the newest {retention.NEWEST};" in HOOKS
 
 
 @pytest.mark.parametrize(("limit", "told"), [("0", False), ("300", True)])
@@ -200,7 +233,7 @@ def test_the_context_s_limit_can_be_nothing(hooks, limit, told):
 
 
 def test_every_event_is_listed_with_its_script():
-    rows = re.findall(r"^\| ([\w, ]+) \| `hooks/(\w+\.py)` \|", README, re.MULTILINE)
+    rows = re.findall(r"^\| ([\w, ]+) \| `hooks/(\w+\.py)` \|", HOOKS, re.MULTILINE)
     assert {event: script for events, script in rows for event in events.split(", ")} == SCRIPTS
 
 
@@ -212,10 +245,11 @@ def test_every_verb_of_the_command_line_is_listed_and_the_other_way_round(hooks)
 
 def test_every_verb_takes_the_arguments_that_are_listed(hooks):
     for cell in first_cells("The command line"):
-        verb, *arguments = cell.strip("`").replace("\\|auto", "").split()
+        verb, *arguments = cell.strip("`").replace("\\|auto", "").replace("\\|", "|").split()
         usage = " ".join(hooks.cli(verb, "--help").stdout.partition("\n\n")[0].split())
-        taken = usage.partition("[--dir DIR]")[2].split()
-        assert taken == arguments, cell
+        for common in ("[-h]", "[--json]", "[--session ID]", "[--dir DIR]"):
+            usage = usage.replace(common, "")
+        assert usage.split()[3:] == arguments, cell
 
 
 def test_every_environment_variable_is_listed_and_the_other_way_round():
@@ -223,17 +257,17 @@ def test_every_environment_variable_is_listed_and_the_other_way_round():
     code += (ROOT / "settings.example.json").read_text()
     read = set(re.findall(r'environment\("(\w+)"\)|\{(WORKFLOW_STATE\w*)', code))
     ours = {one or other for one, other in read if "WORKFLOW_STATE" in one + other}
-    listed = {cell.strip("`") for cell in first_cells("Environment variables")}
+    listed = {cell.strip("`") for cell in first_cells("Environment variables", CONFIGURATION)}
     assert listed == ours | {"CLAUDE_CODE_SESSION_ID"}
 
 
 def test_the_phases_are_the_built_in_ones():
-    assert ", ".join(f"`{name}`" for name in [*PHASES][:4]) + f" and `{[*PHASES][4]}`" in README
+    assert ", ".join(f"`{name}`" for name in [*PHASES][:4]) + f" and `{[*PHASES][4]}`" in HOOKS
     assert len(PHASES) == 5
 
 
 def test_the_phases_example_means_what_it_says():
-    (example,) = blocks("json", section("Phases"))
+    (example,) = blocks("json", section("Phases", HOOKS))
     rules = Rules(json.loads(example))
     assert rules.phase_of_command("gh pr review 5 --approve") == "review"
     assert rules.phase_of_tool("mcp__github__create_review") == "review"
@@ -261,8 +295,6 @@ def test_the_changelog_has_this_version():
 
 
 # --- docs/format.md ----------------------------------------------------------------------------
-
-FORMAT = (ROOT / "docs" / "format.md").read_text()
 
 
 @pytest.mark.parametrize("recording", sorted(path.stem for path in PAYLOADS.glob("*.jsonl")))

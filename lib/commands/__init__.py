@@ -17,17 +17,21 @@ from ..quoting import printable
 from ..state import State, StateError
 from . import (
     checkpoints,
+    completion,
+    doctor,
     keys,
     log,
     phase,
     prune,
     report,
+    setup,
     status,
     statusline,
     transfer,
     trust,
     watch,
 )
+from .answers import Help
 from .progress import Progress
 
 TYPE_CHECKING = False
@@ -42,34 +46,55 @@ INTERRUPTED = 130
 
 _DESCRIPTION = "What workflow-state knows of the work in this project, and the verbs to change it."
 _EPILOG = """\
-Without a command it is `status`. Commands that speak of a session mean the one that Claude Code
-names in CLAUDE_CODE_SESSION_ID, else the one active last; --session names another.
+Without a command it is `status`; `workflow-state COMMAND --help` tells more of each. Commands that
+speak of a session mean the one that Claude Code names in CLAUDE_CODE_SESSION_ID, else the one that
+was active last; --session names another.
 
-exit status: 0, 1 when something failed (one line on stderr says what), 2 for wrong arguments
+examples:
+  workflow-state install         record what Claude does in this project
+  workflow-state                 see where the work stands
+  workflow-state doctor          find out why it does not
+
+files:
+  .claude/state/                 what was recorded in a project; delete it and it starts afresh
+  .claude/workflow-state.json    a project's own rules for phases
+  ~/.local/state/workflow-state/ your key, and settings as they were before `install`
+
+environment:
+  WORKFLOW_STATE=off             the hooks do nothing
+  WORKFLOW_STATE_DIR             the state directory, in place of .claude/state
+  The others are in docs/configuration.md.
+
+exit status:
+  0   done
+  1   something failed; one line on stderr says what, where, and what to do
+  2   wrong arguments
+  130 interrupted
 """
 
 
 def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
-    common.add_argument(
+    json_, session, directory = (argparse.ArgumentParser(add_help=False) for _ in range(3))
+    json_.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
+    session.add_argument(
         "--session", metavar="ID", default=argparse.SUPPRESS, help="the session to speak of"
     )
-    common.add_argument(
+    directory.add_argument(
         "--dir",
         metavar="DIR",
         default=argparse.SUPPRESS,
         help="the state directory (default: $WORKFLOW_STATE_DIR, or the project's .claude/state)",
     )
+    common = [json_, session, directory]
     parser = argparse.ArgumentParser(
         prog="workflow-state",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[common],
+        formatter_class=Help,
+        parents=common,
     )
     parser.add_argument("--version", action="version", version=f"workflow-state {VERSION}")
-    parser.set_defaults(run=status.status)
+    parser.set_defaults(run=status.status, stateless=False)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
     for module in (
         status,
@@ -84,7 +109,11 @@ def _parser() -> argparse.ArgumentParser:
         prune,
         transfer,
     ):
-        module.register(commands, [common])
+        module.register(commands, common)
+    for module in (setup, doctor):
+        module.register(commands, [json_, directory])
+    completion.register(commands, [json_])
+    parser.set_defaults(parser=parser)
     return parser
 
 
@@ -101,17 +130,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     progress = Progress("reading the journal")
     try:
-        state = State(arguments.dir, arguments.session)
-        state.sessions.progress = progress.bytes
+        state = None if arguments.stateless else State(arguments.dir, arguments.session)
         with progress:
-            transfer.finish_pending(state)
-            state.session = state.session or state.sessions.last()
+            if state:
+                state.sessions.progress = progress.bytes
+                transfer.finish_pending(state)
+                state.session = state.session or state.sessions.last()
             answer = arguments.run(state, arguments)
-        for notice in state.sessions.notices:
+        for notice in state.sessions.notices if state else ():
             _tell(notice)
         if answer is None:
             return OK  # it has said on its own what there was to say
-        data, lines = answer
+        data, lines, *code = answer
         if arguments.json:
             _print(json.dumps(data, indent=2))
         else:
@@ -124,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"{error.filename or 'workflow-state'}: {error.strerror or error}")
     except KeyboardInterrupt:
         return INTERRUPTED
-    return OK
+    return code[0] if code else OK
 
 
 def _print(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 
 from ..context import ago
@@ -9,26 +10,51 @@ from ..replay import seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable
-    from typing import Any, Optional
+    from typing import Any, Optional, Union
 
-    from ..state import State
+    Answer = Union[tuple[Any, list[str]], tuple[Any, list[str], int]]
+    """Data for programs, lines for people; and the exit status where it is not 0."""
+    Command = Callable[[Any, argparse.Namespace], Optional[Answer]]
+    """Takes the State, or None where `stateless` asked for none; gives None when it has printed."""
 
-    Answer = tuple[Any, list[str]]
-    """Data for programs, and lines for people; None from who has printed by itself."""
 
-    Command = Callable[[State, argparse.Namespace], Optional[Answer]]
+class Help(argparse.HelpFormatter):
+    """Paragraphs in the terminal's width; those with an indented line stay as they are laid out."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(
+            paragraph
+            if "\n " in paragraph
+            else super(Help, self)._fill_text(paragraph, width, indent)
+            for paragraph in text.strip().split("\n\n")
+        )
 
 
 def add(
-    commands: Any, parents: list[argparse.ArgumentParser], name: str, run: Command, text: str
+    commands: Any,
+    parents: list[argparse.ArgumentParser],
+    name: str,
+    run: Command,
+    text: str,
+    more: str = "",
+    end: str = "",
 ) -> argparse.ArgumentParser:
-    """Add a command to the parser; `text` is its help, and the head of its --help."""
+    """Add a command to the parser.
+
+    `text` is its line in the list, and the head of its --help; `more` is what follows there, and
+    `end` what stands below the arguments, both as they are laid out.
+    """
+    head = text[0].upper() + text[1:] + "."
     parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=text, description=text[0].upper() + text[1:] + ".", parents=parents
+        name,
+        help=text,
+        description=f"{head}\n\n{more}".rstrip(),
+        epilog=end or None,
+        formatter_class=Help,
+        parents=parents,
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, refuse=parser.error)
     return parser
 
 

@@ -15,6 +15,37 @@ if TYPE_CHECKING:
     from .answers import Answer
 
 
+_CHECKPOINT = """\
+A checkpoint is one file that holds every key and the state of the session, and never changes. The
+hooks make one, session-ID, whenever Claude stops and before a compaction; those that you name stay
+until you delete them. A name that is taken gets the new content.
+"""
+_CHECKPOINT_EXAMPLES = """\
+examples:
+  workflow-state checkpoint                       named by the time, and printed
+  workflow-state checkpoint before-the-migration
+"""
+_RESTORE = """\
+Keys, phase and list of files become exactly what the checkpoint holds; keys that are newer go. Your
+files are not touched: that is for git, or /rewind. All is kept first in a checkpoint of its own,
+and `workflow-state undo` goes back to it. What another user or machine wrote is refused until you
+adopt it with `workflow-state trust`.
+"""
+_UNDO = """\
+The state becomes what it was before the last `restore`, and what is left behind is kept as a
+checkpoint too. Several undos go back one restore each; the last 20 are kept.
+"""
+_DIFF = """\
+One line for each difference: + added, - removed, ~ changed; of keys, files and phase. With one
+checkpoint the other side is how things stand now.
+"""
+_DIFF_EXAMPLES = """\
+examples:
+  workflow-state diff before-the-migration
+  workflow-state diff before-the-migration after-it --json
+"""
+
+
 def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     """Add these commands to the parser."""
     parser = add(
@@ -23,6 +54,8 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         "checkpoint",
         checkpoint,
         "keep all keys and the session's state under a name",
+        _CHECKPOINT,
+        _CHECKPOINT_EXAMPLES,
     )
     parser.add_argument("name", nargs="?", metavar="NAME", help="its name (default: the time)")
     add(commands, parents, "checkpoints", checkpoints, "list the checkpoints, newest first")
@@ -32,14 +65,21 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         "restore",
         restore,
         "go back to exactly what a checkpoint holds; `undo` takes it back",
+        _RESTORE,
     )
-    parser.add_argument("name", metavar="NAME", help="the checkpoint")
-    add(commands, parents, "undo", undo, "take back the last restore")
+    parser.add_argument("name", metavar="CHECKPOINT", help="the checkpoint")
+    add(commands, parents, "undo", undo, "take back the last restore", _UNDO)
     parser = add(
-        commands, parents, "diff", diff, "say what differs between a checkpoint and another, or now"
+        commands,
+        parents,
+        "diff",
+        diff,
+        "say what differs between a checkpoint and another, or now",
+        _DIFF,
+        _DIFF_EXAMPLES,
     )
-    parser.add_argument("before", metavar="A", help="a checkpoint")
-    parser.add_argument("after", nargs="?", metavar="B", help="another (default: now)")
+    parser.add_argument("before", metavar="CHECKPOINT", help="a checkpoint")
+    parser.add_argument("after", nargs="?", metavar="CHECKPOINT", help="another (default: now)")
 
 
 def checkpoint(state: State, arguments: argparse.Namespace) -> Answer:

@@ -18,11 +18,27 @@ if TYPE_CHECKING:
 _MISSING = object()
 
 
+_GET = """\
+A text is printed as it is, anything else as JSON. In a known session current_phase and
+files_processed are answered from what the hooks have recorded up to now.
+"""
+_SET = """\
+The old value is replaced as a whole, or stays when anything goes wrong. Keys are for what you, or a
+script, or Claude want to find again: a plan, a ticket, a list of what is left.
+"""
+_SET_EXAMPLES = """\
+examples:
+  workflow-state set plan '{"step": 2, "of": 5}'
+  workflow-state set ticket ABC-17                no JSON, so it is a text
+  workflow-state set port '"8080"'                a text, though it looks like a number
+"""
+
+
 def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     """Add these commands to the parser."""
-    parser = add(commands, parents, "get", get, "print the value of a key, or list the keys")
+    parser = add(commands, parents, "get", get, "print the value of a key, or list the keys", _GET)
     parser.add_argument("key", nargs="?", metavar="KEY", help="the key (default: list them)")
-    parser = add(commands, parents, "set", set_, "save a value under a key")
+    parser = add(commands, parents, "set", set_, "save a value under a key", _SET, _SET_EXAMPLES)
     parser.add_argument("key", metavar="KEY", help="1 to 128 of A-Z a-z 0-9 . _ -")
     parser.add_argument("value", metavar="VALUE", help="JSON; anything else is taken as a string")
     parser = add(commands, parents, "unset", unset, "remove a key")

@@ -30,9 +30,28 @@ _NAMED = (
 )
 
 
+_MORE = """\
+One line for each record: its time in UTC, the event, and what was recorded of it. Records that are
+damaged, or that this user has not written, are passed over and counted at the end.
+"""
+_END = """\
+examples:
+  workflow-state log -n 20
+  workflow-state log --json | jq 'map(select(.tool == "Bash").command)'
+"""
+
+
 def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     """Add this command to the parser."""
-    parser = add(commands, parents, "log", log, "print a session's journal, oldest record first")
+    parser = add(
+        commands,
+        parents,
+        "log",
+        log,
+        "print a session's journal, oldest record first",
+        _MORE,
+        _END,
+    )
     parser.add_argument("-n", "--lines", type=_count, metavar="N", help="only the last N records")
 
 

@@ -13,11 +13,35 @@ if TYPE_CHECKING:
     from .answers import Answer
 
 
+_PHASE = """\
+The phase (scout, plan, build, test, ship, or one of the project's own) is inferred from what Claude
+does. One that you name is pinned until you let go of it with `auto`.
+"""
+_PHASE_EXAMPLES = """\
+examples:
+  workflow-state phase
+  workflow-state phase review
+  workflow-state phase auto
+"""
+_UNLINK = """\
+A session that started anew, was forked or followed a /clear continues the one before. This takes
+that back for one session, where the guess was wrong: it keeps only what it recorded itself.
+"""
+
+
 def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     """Add these commands to the parser."""
-    parser = add(commands, parents, "phase", phase, "print the phase, pin it, or let go of it")
+    parser = add(
+        commands,
+        parents,
+        "phase",
+        phase,
+        "print the phase, pin it, or let go of it",
+        _PHASE,
+        _PHASE_EXAMPLES,
+    )
     parser.add_argument(
-        "name", nargs="?", metavar="NAME", help="the phase to pin, or `auto` to infer it again"
+        "name", nargs="?", metavar="PHASE", help="the phase to pin, or `auto` to infer it again"
     )
     add(
         commands,
@@ -25,6 +49,7 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         "unlink",
         unlink,
         "let go of what the session inherited from the one before",
+        _UNLINK,
     )
 
 

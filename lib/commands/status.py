@@ -15,6 +15,19 @@ if TYPE_CHECKING:
     from .answers import Answer
 
 
+_SHOW = """\
+The files that were changed and read, calls that are in flight or were interrupted, failures, the
+last request: of the session, or as a checkpoint has it. With --json it is what docs/format.md
+describes.
+"""
+_SHOW_EXAMPLES = """\
+examples:
+  workflow-state show
+  workflow-state show before-the-migration
+  workflow-state show --json | jq -r '.files_processed | keys[]'
+"""
+
+
 def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     """Add these commands to the parser."""
     add(
@@ -25,7 +38,13 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         "say where the work stands, on one screen (the default)",
     )
     parser = add(
-        commands, parents, "show", show, "show all that is known of a session, or of a checkpoint"
+        commands,
+        parents,
+        "show",
+        show,
+        "show all that is known of a session, or of a checkpoint",
+        _SHOW,
+        _SHOW_EXAMPLES,
     )
     parser.add_argument(
         "name", nargs="?", metavar="CHECKPOINT", help="a checkpoint instead of the session"

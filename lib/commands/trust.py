@@ -14,9 +14,18 @@ if TYPE_CHECKING:
     from .answers import Answer
 
 
+_MORE = """\
+Records, checkpoints and keys carry a check value under a key of yours, outside every repository.
+What came with a clone, or from another machine, does not fit it: it is not told to Claude and not
+restored. This seals all of it anew as your own. Look at it first: its texts will be told to Claude.
+"""
+
+
 def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     """Add this command to the parser."""
-    parser = add(commands, parents, "trust", trust, "adopt what another user or machine wrote")
+    parser = add(
+        commands, parents, "trust", trust, "adopt what another user or machine wrote", _MORE
+    )
     parser.add_argument("--dry-run", action="store_true", help="only say how many there are")
 
 

@@ -19,16 +19,8 @@ from pathlib import Path
 from .report import ROOT, publish
 
 PARTS = (
-    "lib",
-    "hooks",
-    "bin",
-    "skills",
-    "docs",
-    "tests",
-    "pyproject.toml",
-    "settings.example.json",
-    "README.md",
-)
+    "lib hooks bin skills tests docs demo .claude-plugin pyproject.toml settings.example.json README.md LICENSE"
+).split()
 
 
 @dataclass(frozen=True)
@@ -281,6 +273,64 @@ MUTATIONS = (
         "        os.link(temporary, path)\n",
         "        os.symlink(temporary, path)\n",
         "tests/test_journal.py -k key",
+    ),
+    Mutation(
+        "settings that another program changes meanwhile are not replaced",
+        "lib/settings.py",
+        "        if read(self.real) != self.before:\n",
+        "        if False:\n",
+        "tests/test_install.py -k meanwhile_is_not_lost",
+    ),
+    Mutation(
+        "settings keep their mode",
+        "lib/settings.py",
+        "                os.fchmod(descriptor, stat.S_IMODE(like.st_mode))\n",
+        "                pass\n",
+        "tests/test_install.py -k leaves_the_file_as_it_was",
+    ),
+    Mutation(
+        "settings are replaced as a whole",
+        "lib/settings.py",
+        "                os.replace(temporary, self.real)\n        except",
+        "                os.unlink(self.real)\n"
+        "                os.link(temporary, self.real)\n        except",
+        "tests/test_install.py -k interrupted_anywhere",
+    ),
+    Mutation(
+        "paths are quoted for the shell",
+        "lib/registration.py",
+        "shlex.quote(bundle), shlex.quote(python)",
+        "bundle, python",
+        "tests/test_install.py -k anywhere",
+    ),
+    Mutation(
+        "only a state directory is purged",
+        "lib/installing.py",
+        " or not _is_state(descriptor)",
+        "",
+        "tests/test_install.py -k purged",
+    ),
+    Mutation(
+        "the doctor runs nothing that a project's files name",
+        "lib/diagnosis.py",
+        "    return bool(name or shim) and not real.startswith("
+        'os.path.realpath(subject.project) + "/")\n',
+        "    return bool(name or shim)\n",
+        "tests/test_doctor.py -k project_names",
+    ),
+    Mutation(
+        "no link to an interpreter is left where others could replace it",
+        "lib/interpreter.py",
+        "        if status.st_uid == os.geteuid() and not status.st_mode & 0o022:\n",
+        "        if True:\n",
+        "tests/test_registration.py -k link",
+    ),
+    Mutation(
+        "an interpreter is not taken from the repository",
+        "settings.example.json",
+        '[ -x \\"/$p\\" ]',
+        '[ -x \\"$p\\" ]',
+        "tests/test_registration.py -k repository",
     ),
     Mutation(
         "litter of killed writers goes",

@@ -1,0 +1,68 @@
+"""`doctor`: whether it works, and what to do where it does not."""
+
+from __future__ import annotations
+
+import os
+
+from .. import journal
+from ..stores import StoreError
+from .answers import add, table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+    from .answers import Answer
+
+_MORE = """\
+One line per check: ok, note (for you to know), or mend, with what to do behind an arrow. It changes
+nothing, asks no network, and runs nothing that a project's files name.
+"""
+_END = """\
+examples:
+  workflow-state doctor
+  workflow-state doctor --json | jq '.checks[] | select(.state == "mend")'
+
+exit status: 0; 1 when something needs a hand; 2 for wrong arguments
+"""
+
+
+def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    """Add this command to the parser."""
+    parser = add(
+        commands, parents, "doctor", doctor, "check whether it works, and say how to mend it",
+        _MORE, _END,
+    )  # fmt: skip
+    parser.set_defaults(stateless=True)
+    parser.add_argument("--project", metavar="DIR", help="the project (default: the current one)")
+
+
+def doctor(_state: None, arguments: argparse.Namespace) -> Answer:
+    """Every finding; 1 when one of them needs a hand."""
+    from .. import diagnosis  # it takes as long to load as all other commands together
+
+    project = arguments.project
+    if project is not None and not os.path.isdir(project):
+        raise StoreError(f"{project or '(an empty name)'} is not a directory")
+    project = os.path.abspath(project) if project is not None else journal.find_project()
+    directory = os.path.abspath(arguments.dir or journal.find_state(project))
+    found = diagnosis.examine(diagnosis.Subject(project, directory))
+    ill = [finding for finding in found if finding.state == diagnosis.MEND]
+    rows = [
+        [
+            finding.state,
+            finding.check,
+            finding.said + (f" -> {finding.mend}" if finding.mend else ""),
+        ]
+        for finding in found
+    ]
+    lines = table(rows)
+    if ill:
+        need = "needs" if len(ill) == 1 else "need"
+        lines.append(f"{len(ill)} of {len(found)} checks {need} a hand.")
+    else:
+        lines.append("Nothing needs a hand.")
+    checks = [vars(finding) for finding in found]
+    data = {"ok": not ill, "project": project, "directory": directory, "checks": checks}
+    return data, lines, 1 if ill else 0

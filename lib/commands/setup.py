@@ -1,0 +1,210 @@
+"""`install` and `uninstall`: the hooks registered with Claude Code, and taken out again."""
+
+from __future__ import annotations
+
+import os
+
+from .. import journal
+from ..starting import command_line
+from .answers import add
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+    from ..installing import Place
+    from ..settings import Change
+    from .answers import Answer
+
+_INSTALL = """\
+Registers the hooks in a settings file of Claude Code; every other byte of it stays. By default they
+are registered for you, in this project: in .claude/settings.local.json, with the paths of this
+bundle and of the Python that runs this command.
+
+--shared is for a team: hooks/, lib/ and bin/ are copied into .claude/workflow-state/ and registered
+in .claude/settings.json, both to be committed. Claude Code reads that file only when it is started
+in the directory that holds .claude/.
+
+Twice is once. Older registrations of ours in the same file, also such as were copied by hand, are
+replaced. The file is kept as it was in ~/.local/state/workflow-state/before/ until `uninstall`.
+"""
+_INSTALL_EXAMPLES = """\
+examples:
+  workflow-state install                    for you, in the project of the current directory
+  workflow-state install --user             for you, in all projects
+  workflow-state install --shared           for everyone who works on this project
+  workflow-state install --dry-run          only show what would change
+
+exit status: 0, also when nothing had to be done; 1 when a file cannot be changed, which is then as
+it was; 2 for wrong arguments
+"""
+_UNINSTALL = """\
+Takes the hooks out of the settings file that `install`, with the same options, puts them into. A
+file that nobody has changed since is put back as it was, byte for byte; from any other only what is
+ours is cut. What was recorded stays in .claude/state, unless --purge removes it.
+"""
+_UNINSTALL_EXAMPLES = """\
+examples:
+  workflow-state uninstall                  out of this project
+  workflow-state uninstall --user --dry-run only show what would change
+  workflow-state uninstall --purge          and forget what was recorded here
+
+exit status: 0, also when nothing had to be done; 1 when something could not be changed; 2 for wrong
+arguments
+"""
+
+
+def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    """Add these commands to the parser; `parents` are those of --json and of --dir."""
+    parser = add(
+        commands, parents[:1], "install", install, "register the hooks", _INSTALL, _INSTALL_EXAMPLES
+    )
+    _add_options(parser)
+    parser = add(
+        commands,
+        parents,
+        "uninstall",
+        uninstall,
+        "take the hooks out again",
+        _UNINSTALL,
+        _UNINSTALL_EXAMPLES,
+    )
+    _add_options(parser)
+    parser.add_argument(
+        "--purge", action="store_true", help="also remove the project's recorded state"
+    )
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(stateless=True)
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--project", metavar="DIR", help="the project (default: the current one)")
+    where.add_argument("--user", action="store_true", help="your settings for all projects")
+    parser.add_argument("--shared", action="store_true", help="a copy that the project's team has")
+    parser.add_argument("--dry-run", action="store_true", help="show the changes, make none")
+
+
+def _place(arguments: argparse.Namespace) -> Place:
+    from .. import installing
+
+    if arguments.user and arguments.shared:
+        arguments.refuse("--user and --shared exclude each other")
+    return installing.place(arguments.project, arguments.user, arguments.shared)
+
+
+def install(_state: None, arguments: argparse.Namespace) -> Answer:
+    """Register."""
+    from .. import installing, settings  # which no other command needs
+
+    where = _place(arguments)
+    change = settings.registering(where.path, installing.commands(where))
+    if arguments.dry_run:
+        return _would(change, {})
+    copied = []
+    if where.shared:
+        change.keep()
+        copied = installing.copy_bundle(where.copy)
+    change.apply()
+    warnings = installing.warnings(where)
+    lines = [
+        f"Already registered in {where.path}; nothing was changed."
+        if change.is_none
+        else f"Registered in {_named(change)}."
+    ]
+    if copied:
+        lines.append(f"Copied to {where.copy}: {len(copied)} files. Commit both.")
+    if not change.is_none and change.before is not None:
+        lines.append(f"The file as it was: {change.memory.stem}")
+    if not change.is_none:
+        lines += [
+            "Claude Code records from the next tool call on, in directories that it trusts.",
+            f"See how it stands: {command_line()} doctor",
+        ]
+    lines += [f"Note: {warning}." for warning in warnings]
+    data = _data(change)
+    return {**data, "copied": copied, "warnings": warnings}, lines
+
+
+def uninstall(_state: None, arguments: argparse.Namespace) -> Answer:
+    """Take out."""
+    import shutil
+
+    from .. import installing, settings
+
+    where = _place(arguments)
+    if arguments.purge and arguments.user:
+        arguments.refuse("--purge removes one project's state: use it without --user")
+    change = settings.unregistering(where.path)
+    directory = ""
+    if arguments.purge:
+        directory = arguments.dir or journal.find_state(where.project)
+        directory = os.path.abspath(directory)
+    if arguments.dry_run:
+        return _would(change, installing.purge(directory, dry_run=True) if directory else {})
+    # First what may be refused, then the registration, then what it calls and has recorded.
+    if directory:
+        installing.purge(directory, dry_run=True)
+    if where.shared:
+        installing.check_copy(where.copy)
+    change.apply()
+    if where.shared and os.path.isdir(where.copy):
+        shutil.rmtree(where.copy)
+    removed = installing.purge(directory) if directory else {}
+    change.clear()
+    lines = []
+    if change.is_none:
+        lines.append(f"The hooks are not registered in {where.path}; nothing was changed.")
+    elif change.after is None:
+        lines.append(f"Removed {_named(change)}, which held nothing else.")
+    else:
+        lines.append(f"Taken out of {_named(change)}.")
+    if removed:
+        lines.append(f"Removed {directory}: {_counted(removed)}.")
+    elif directory:
+        lines.append(f"There is no state in {directory}.")
+    else:
+        kept = journal.find_state(where.project) if where.project else ""
+        if kept and os.path.isdir(kept):
+            lines.append(f"What was recorded stays in {kept}; --purge removes it.")
+    others = installing.registered(where.project or journal.find_project()).ways
+    lines += [f"Note: the hooks are still registered by {way}." for way in others]
+    return {**_data(change), "removed": removed, "still": others}, lines
+
+
+def _would(change: Change, removed: dict[str, int]) -> Answer:
+    """What a dry run shows: a unified diff."""
+    import difflib
+
+    from .. import settings
+
+    difference = list(
+        difflib.unified_diff(
+            settings.text_of(change.path, change.before).splitlines(),
+            settings.text_of(change.path, change.after).splitlines(),
+            change.path if change.before is not None else "/dev/null",
+            change.path if change.after is not None else "/dev/null",
+            lineterm="",
+        )
+    )
+    lines = [line.expandtabs(4) for line in difference]
+    if not lines:
+        lines = [f"Nothing would change in {change.path}."]
+    if removed:
+        lines.append(f"Would remove the recorded state: {_counted(removed)}.")
+    return {**_data(change), "diff": difference, "dry_run": True}, lines
+
+
+def _data(change: Change) -> dict[str, Any]:
+    return {"settings": change.path, "changed": not change.is_none}
+
+
+def _named(change: Change) -> str:
+    linked = os.path.islink(change.path)
+    return f"{change.path} (a link to {change.real})" if linked else change.path
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(
+        f"{count} {kind[:-1] if count == 1 else kind}" for kind, count in counts.items()
+    )

@@ -1,0 +1,272 @@
+"""Settings files edited as text: what is ours comes and goes, every other byte stays."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from lib import jsonedit, registration
+from lib.jsonedit import Malformed
+from lib.registration import Unfit, is_ours, registered, with_hooks, without
+from tests.conftest import ROOT, SCRIPTS
+
+OURS = registration.personal("/home/you/.workflow-state", "/usr/bin/python3.11")
+EVENTS = [*SCRIPTS, "Notification", "SubagentStop"]
+SLOW = settings(max_examples=150, deadline=None)
+"""A machine may be busy."""
+
+
+# --- settings files of every shape -------------------------------------------------------------
+
+names = st.text(max_size=6) | st.sampled_from(["env", "permissions", "model", "statusLine"])
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8) | st.sampled_from(["{", '"', "\\", "],", "\u2028", "é", "// no comment"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+their_hook = st.fixed_dictionaries(
+    {"type": st.just("command"), "command": st.sampled_from(["true", "./hooks/stop.py", "a \\ b"])},
+    optional={"timeout": st.integers(1, 600), "args": st.lists(st.text(max_size=3), max_size=2)},
+)
+their_group = st.fixed_dictionaries(
+    {"hooks": st.lists(their_hook, max_size=2)}, optional={"matcher": st.text(max_size=4)}
+)
+their_hooks = st.dictionaries(
+    st.sampled_from(EVENTS), st.lists(their_group, max_size=3), max_size=4
+)
+
+
+@st.composite
+def files(draw, hooks=their_hooks) -> str:
+    """The text of a settings file, laid out as somebody might."""
+    said = draw(st.dictionaries(names, values, max_size=4))
+    said.pop("hooks", None)
+    pairs = list(said.items())
+    if draw(st.booleans()):
+        pairs.insert(draw(st.integers(0, len(pairs))), ("hooks", draw(hooks)))
+    indent = draw(st.sampled_from([None, 1, 2, 4, "\t"]))
+    separators = draw(st.sampled_from([(",", ":"), (", ", ": "), (" ,", " : ")]))
+    ascii_only = draw(st.booleans())
+    text = json.dumps(dict(pairs), indent=indent, separators=separators, ensure_ascii=ascii_only)
+    text = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    if draw(st.booleans()):
+        text = text.replace("\n", "\r\n")
+    head = draw(st.sampled_from(["", "\ufeff", "\n", "  "]))
+    return head + text + draw(st.sampled_from(["", "\n", "\r\n", "\n\n "]))
+
+
+def said(text: str) -> object:
+    """What a text says, the order of keys and what was said twice included."""
+    return json.loads(text.lstrip("\ufeff"), object_pairs_hook=lambda pairs: ["object", *pairs])
+
+
+def without_ours(text: str) -> object:
+    """What a text says but for our hooks: taken out of the value, not of the text."""
+    value = json.loads(text.lstrip("\ufeff"))
+    for groups in value["hooks"].values():
+        groups[:] = [group for group in groups if not _is_ours(group)]
+    return value
+
+
+def _is_ours(group: dict) -> bool:
+    return any(is_ours(hook.get("command", "")) for hook in group["hooks"])
+
+
+@SLOW
+@given(files())
+def test_adding_changes_nothing_else(text):
+    added = with_hooks(text, OURS)
+    assert registered(added) == {event: [line] for event, line in OURS.items()}
+    before = json.loads(text.lstrip("\ufeff"))
+    after = without_ours(added)
+    for event in OURS:
+        before.setdefault("hooks", {}).setdefault(event, [])
+    assert after == before
+    kept = [key for key in before if key != "hooks"]
+    assert [key for key in after if key != "hooks"] == kept
+    assert added.startswith(text[:1]) or text[0] == "{"
+
+
+@SLOW
+@given(files())
+def test_taking_out_what_was_added_gives_the_same_settings(text):
+    gone = without(with_hooks(text, OURS))
+    assert registered(gone) == {}
+    if not hollow(text):
+        assert gone == text
+    else:  # an empty list of ours and one of theirs are alike
+        now, was = json.loads(gone.lstrip("\ufeff")), json.loads(text.lstrip("\ufeff"))
+        assert pruned(now) == pruned(was)
+
+
+def hollow(text: str) -> bool:
+    root = registration.parse(text)
+    hooks = root.get("hooks")
+    lists = hooks.members if hooks else []
+    return not all(part.members for part in [root, *([hooks] if hooks else []), *lists])
+
+
+def pruned(value: dict) -> dict:
+    hooks = {event: groups for event, groups in value.get("hooks", {}).items() if groups}
+    return {
+        **{k: v for k, v in value.items() if k != "hooks"},
+        **({"hooks": hooks} if hooks else {}),
+    }
+
+
+@SLOW
+@given(files())
+@example("{}")
+@example('{"a": 1}')
+def test_what_is_added_is_laid_out_as_the_file_is(text):
+    added = with_hooks(text, OURS)
+    if "\n" not in text.strip() and text.strip() not in ("{}", "\ufeff{}"):
+        assert "\n" not in added.strip()
+    bare = r"(?<!\r)\n"
+    if "\r\n" in text and not re.search(bare, text):
+        assert not re.search(bare, added)
+
+
+@SLOW
+@given(st.text(max_size=30) | files())
+@example("[1,2")
+@example('{"a":1,}')
+@example("\x00")
+@example('"\\ud800"')
+@example("-")
+@example("1.e5")
+@example("01")
+@example('"\t"')
+def test_the_parser_takes_what_json_takes(text):
+    """NaN and the infinities aside, which are not JSON."""
+    try:
+        value = json.loads(text.lstrip("\ufeff"), parse_constant=_refuse)
+    except ValueError:
+        with pytest.raises(Malformed, match=r"^line \d+, column \d+: "):
+            jsonedit.parse(text)
+    else:
+        assert value_of(jsonedit.parse(text), text) == value
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(name)
+
+
+def value_of(part: jsonedit.Part, text: str) -> object:
+    if part.kind == "object":
+        return {member.key: value_of(member, text) for member in part.members}
+    if part.kind == "array":
+        return [value_of(member, text) for member in part.members]
+    return json.loads(text[part.start : part.end])
+
+
+MALFORMED = {
+    '{\n  "a": 1,\n}': "line 3, column 1: '}' where a key in double quotes should be",
+    '{\n  // mine\n  "a": 1\n}': "line 2, column 3: '/' where a key in double quotes should be",
+    '\ufeff{\r\n"a" 1}': "line 2, column 5: '1' where a colon should be",
+    '{"a": tru}': "line 1, column 7: 't' where a value should be",
+    '{"a": "b}': "line 1, column 7: a string with no end",
+    '{"a": 1': "line 1, column 8: the end of the file where a comma or '}' should be",
+    "{} {}": "line 1, column 4: '{' where the end of the file should be",
+    "[" * 300: "line 1, column 202: it nests too deeply",
+}
+
+
+@pytest.mark.parametrize("text", MALFORMED)
+def test_what_is_malformed_is_told_with_line_and_column(text):
+    with pytest.raises(Malformed) as caught:
+        with_hooks(text, OURS)
+    assert str(caught.value).startswith(MALFORMED[text])
+
+
+UNFIT = {
+    "[]": "line 1, column 1: the settings must be an object",
+    '{"hooks": []}': 'line 1, column 11: "hooks" must be an object',
+    '{"hooks": null}': 'line 1, column 11: "hooks" must be an object',
+    '{"hooks": {"Stop": {}}}': 'line 1, column 20: "hooks"."Stop" must be an array',
+}
+
+
+@pytest.mark.parametrize("text", UNFIT)
+def test_what_claude_code_would_not_take_is_not_added_to(text):
+    with pytest.raises(Unfit) as caught:
+        with_hooks(text, OURS)
+    assert str(caught.value).startswith(UNFIT[text])
+
+
+def test_of_two_members_of_one_name_the_last_counts():
+    text = '{"hooks": {"Stop": []}, "hooks": {"Stop": [{"hooks": []}]}}'
+    added = with_hooks(text, OURS)
+    assert registered(added).keys() == SCRIPTS.keys()
+    assert json.loads(added)["hooks"]["Stop"][0] == {"hooks": []}
+    assert without(added) == text
+
+
+# --- whose a hook is ---------------------------------------------------------------------------
+
+
+def example_of(name: str) -> dict[str, list[dict]]:
+    return json.loads((ROOT / name).read_text())["hooks"]
+
+
+def test_the_files_that_are_copied_by_hand_are_recognised():
+    for name in ("settings.example.json", "hooks/hooks.json"):
+        text = (ROOT / name).read_text()
+        if name.startswith("settings"):
+            assert registered(text).keys() == SCRIPTS.keys()
+            assert without(text) == "{}\n"
+        for event, groups in example_of(name).items():
+            assert registration.SCRIPTS[event][1] == groups[0]["hooks"][0]["timeout"]
+
+
+OUR_LINES = [
+    *OURS.values(),
+    *registration.shared().values(),
+    *registration.personal("/opt/it's here", "/usr/bin/python3").values(),
+    'python3 -I -S "${WORKFLOW_STATE_HOME:-$HOME/.workflow-state}/hooks/stop.py" || exit 1',
+    'python3 -I -S "/opt/some bundle/hooks/pre_tool.py" || exit 1',
+    "python3 ~/.workflow-state/hooks/post_tool.py",
+    "python3 -I -S /home/you/src/workflow-state/hooks/pre_tool.py",
+]
+THEIR_LINES = [
+    "",
+    "python3 .claude/hooks/stop.py",
+    "/home/you/workflow-state/.claude/hooks/stop.py",
+    "python3 -I -S /opt/theirs/hooks/stop.py",
+    "workflow-state/bin/workflow-state status",
+    "/home/you/.workflow-state/hooks/notify.py",
+    "/home/you/.workflow-state/hooks/stop_python",
+]
+
+
+@pytest.mark.parametrize("line", OUR_LINES)
+def test_is_ours(line):
+    assert is_ours(line)
+
+
+@pytest.mark.parametrize("line", THEIR_LINES)
+def test_is_not_ours(line):
+    assert not is_ours(line)
+
+
+def test_ours_among_theirs_is_taken_out_alone():
+    mine = {
+        "type": "command",
+        "command": "python3",
+        "args": ["-I", "-S", "/workflow-state/hooks/stop.py"],
+    }
+    theirs = {"type": "command", "command": "true"}
+    text = json.dumps(
+        {
+            "hooks": {
+                "Stop": [{"matcher": "*", "hooks": [mine, theirs]}],
+                "SubagentStop": [{"hooks": [mine]}],
+            }
+        }
+    )
+    assert json.loads(without(text)) == {"hooks": {"Stop": [{"matcher": "*", "hooks": [theirs]}]}}
