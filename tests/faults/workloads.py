@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from lib.interpreter import LINK
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PYTHON = os.path.realpath(sys.executable)
@@ -531,7 +533,7 @@ def litter(root: Path) -> list[str]:
             if not (name in known or document or name.endswith(".jsonl")):
                 found.append(str(path.relative_to(root)))
     for parent, _, files in os.walk(root / "home"):
-        found += [os.path.join(parent, name) for name in files if name != "key"]
+        found += [os.path.join(parent, name) for name in files if name not in ("key", LINK)]
     for name in (".gitignore", "README"):
         if not (state / name).read_bytes().endswith(b"\n"):
             found.append(f"{name}, cut short,")
