@@ -51,7 +51,8 @@ def _mark(state: int, session: str) -> tuple[dict[str, object], int]:
     head = loads(text[: text.index(',\n  "keys": ')] + "}")
     mark = head["journal"]
     fits = (head["v"], head["name"], head["trigger"]) == (journal.VERSION, name, "Stop")
-    return (mark if fits and mark["session"] == session else {}), made
+    fits = fits and mark["session"] == session and "shell" not in mark
+    return (mark if fits else {}), made
 
 
 def _keys_are_older(state: int, made: int) -> bool:

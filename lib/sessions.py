@@ -255,8 +255,6 @@ class Sessions:
         try:
             start = max(0, os.fstat(descriptor).st_size - RECENT)
             records = list(replay.Replay(descriptor, session, start))
-        except OSError:
-            return None
         finally:
             os.close(descriptor)
         if start and (not records or records[0]["at"] >= since):

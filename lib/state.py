@@ -293,6 +293,8 @@ class State:
             session = {**live, "last_checkpoint": name, "last_checkpoint_at": created}
             # Before what grows, so that it is found in the file's head.
             document["journal"] = {"session": live["session_id"], **session.pop("journal")}
+            if live["fold"]["shell"]:
+                document["journal"]["shell"] = True  # what it changed is still to be seen
         document.update(keys=documents, session=session)
         self.store.write(CHECKPOINTS, name, sealed(name, document))
 

@@ -74,7 +74,10 @@ def _changed_by_others(state: State, since: str) -> set[str] | None:
             continue
         calls: list[dict[str, Any]] = []
         if changed >= replay.seconds(since):
-            known = state.sessions.calls_since(session, since)
+            try:
+                known = state.sessions.calls_since(session, since)
+            except OSError:
+                return None
             if known is None:
                 return None
             calls = known
