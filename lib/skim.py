@@ -21,8 +21,16 @@ if TYPE_CHECKING:
 LONG = 1024
 """Bytes of a string that are worth being passed over."""
 
+_HEAD = 1024
+"""Bytes of an event that show how it is written."""
+
 _MOST, _MOST_LONG = 1000, 32
 """Strings after which this is given up: an event of many is sooner read whole."""
+
+_LOOK_BACK = 64
+"""Quotes before a long string's end that must be its own. Should somebody glue an event of pieces
+written in two ways, and its last text have more quotes than these, members before it may be lost.
+"""
 
 _READ = frozenset(
     b"agentId agent_id agent_type backgroundTaskId command cwd description error file_path "
@@ -59,7 +67,7 @@ def _without_long_strings(data: bytearray) -> bytes:
     end = len(data)
     while data[end - 1] in b" \t\r\n":
         end -= 1
-    spaced = data.find(b'": ', 0, LONG) >= 0
+    spaced = data.find(b'": ', 0, _HEAD) >= 0
     comma = b', "' if spaced else b',"'
     if data.find(b"\n", 0, end) >= 0:  # laid out for people: more than a comma is between strings
         return b""
@@ -106,8 +114,14 @@ def _far_closer(data: bytearray, opener: int, comma: bytes, end: int) -> int:
             return -1
         closer = behind + len(comma) - 1  # the comma is the string's own last character
     # Had the string ended before, there would be the next one's opening quote, which has none.
-    before = data.rfind(b'"', opener + 1, closer)
-    return closer if before < 0 or _is_escaped(data, before) else -1
+    before = closer
+    for _ in range(_LOOK_BACK):
+        before = data.rfind(b'"', opener + 1, before)
+        if before < 0:
+            break
+        if not _is_escaped(data, before):
+            return -1
+    return closer
 
 
 def _is_escaped(data: bytearray, place: int) -> bool:

@@ -41,8 +41,10 @@ def _what_changed(state: State, project: str, live: dict[str, Any]) -> dict[str,
         return {}
     if found is None:
         return {}
-    others = _changed_by_others(state, began)
     news: dict[str, Any] = {"head": found["head"], "since": began}
+    if not any(found.get(kind) for kind in worktree.KINDS):
+        return news
+    others = _changed_by_others(state, began)
     if others is None:
         return news
     for kind in worktree.KINDS:

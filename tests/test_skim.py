@@ -32,7 +32,8 @@ PIECES = st.sampled_from(
         '"},{"',
     ]
 )
-TEXTS = st.lists(PIECES, max_size=12).map("".join)
+SHORT = st.lists(PIECES, max_size=12).map("".join)
+TEXTS = SHORT | st.tuples(SHORT, st.just("x" * 40), SHORT).map("".join)
 NAMES = st.sampled_from(
     """file_path path command description url content text type status error staged agentId
     backgroundTaskId isAsync prompt tool_use_id bashEditDiff edits""".split()
@@ -63,9 +64,9 @@ STYLES = st.sampled_from([COMPACT, SPACED, (",", ": "), (", ", ":"), (" ,", " : 
 
 @pytest.fixture(autouse=True, scope="module")
 def _short_is_long():
-    """Strings of a dozen letters are long, so that every one of a small event may be passed over."""
+    """A line is a long string, so that those of a small event are passed over; names are shorter."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(skim, "LONG", 8)
+        patch.setattr(skim, "LONG", 24)
         yield
 
 
@@ -109,6 +110,25 @@ def test_also_of_an_event_put_together_from_pieces(event, given_input, outer, in
         same("{" + pasted + outer[0] + head[1:])
     else:
         same(head[:-1] + outer[0] + pasted + "}")
+
+
+LONG = "x" * 40
+MIXED = {
+    "a space before a member": '"content":"%s", "file_path":"/a"',
+    "a space before a member with a quote": '"content":"%s", "url":"a \\"b\\" c"',
+    "spaces within an object": '"content": "%s", "url": "a \\"b\\" c"',
+    "spaces within an object, and many quotes": '"content": "%s", "url": "' + '\\"' * 80 + '"',
+}
+
+
+@pytest.mark.parametrize("inner", MIXED.values(), ids=MIXED)
+@pytest.mark.parametrize("text", [LONG, LONG + ",", LONG + "\\\\", LONG + '\\"', LONG + '\\"},'])
+def test_nothing_is_lost_between_pieces_written_in_two_ways(inner, text):
+    given_input = "{" + inner % text + "}"
+    same('{"tool_name":"Write","tool_input":' + given_input + ',"tool_use_id":"t"}')
+    same('{"tool_name": "Write", "tool_input": ' + given_input + ', "tool_use_id": "t"}')
+    head = '{"tool_name":"Write",' + '"cwd":"/a",' * 100  # longer than what tells how it is written
+    same(head + '"tool_input":' + given_input + ',"tool_use_id":"t"}')
 
 
 @given(EVENTS, STYLES, st.data())

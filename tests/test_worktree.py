@@ -216,7 +216,7 @@ def test_many_new_files_are_found(repository):
 
 
 def test_nothing_is_said_outside_git(tmp_path):
-    assert changes(tmp_path, 0) is None
+    assert worktree.changed_since(str(tmp_path), 0) == {"head": ""}
 
 
 BROKEN = {
@@ -568,6 +568,23 @@ def test_outside_git_a_stop_says_nothing_of_bash(hooks):
     bash(hooks, write("a.txt"))
     hooks.stop("s")
     assert outcomes(hooks) == {}
+    hooks.stop("s")
+    checkpoint = hooks.directory / "checkpoints" / "session-s.json"
+    before = checkpoint.stat().st_ino
+    hooks.stop("s")  # nothing is left to be seen, and nothing has happened
+    assert checkpoint.stat().st_ino == before
+
+
+def test_what_could_not_be_seen_is_looked_for_at_the_next_stop(turn, tmp_path):
+    path = fake_git(tmp_path / "bin", "exit 1")
+    bash(turn, write("a.txt"))
+    for _ in range(2):  # the keys and the checkpoint may be written in one tick of the clock
+        turn.environment["PATH"] = path
+        turn.stop("s")
+        assert outcomes(turn) == {}
+    del turn.environment["PATH"]
+    turn.stop("s")
+    assert outcomes(turn) == {"a.txt": "changed"}
 
 
 def test_a_git_that_is_slow_is_not_waited_for(turn, tmp_path):

@@ -45,6 +45,48 @@ ARCHIVE, TRANSFER = "lib/archive.py", "tests/test_transfer.py"
 HOSTILE = "tests/faults/hostile"
 MUTATIONS = (
     Mutation(
+        "a stop looks again for what could not be seen",
+        "lib/idle.py",
+        ' and "shell" not in mark',
+        "",
+        "tests/test_worktree.py -k could_not_be_seen",
+    ),
+    Mutation(
+        "an idle stop is one that no key was saved before",
+        "lib/idle.py",
+        " and _keys_are_older(state, made)",
+        "",
+        "tests/test_stop.py -k writes_a_checkpoint_after",
+    ),
+    Mutation(
+        "the published list is added to only where it is proved",
+        "lib/state.py",
+        "        if published and verdict_on(FILES, published) == replay.OURS:",
+        "        if published:",
+        "tests/test_stop.py -k writes_a_checkpoint_after",
+    ),
+    Mutation(
+        "a long string's end is not mistaken",
+        "lib/skim.py",
+        "        if not _is_escaped(data, before):\n            return -1\n",
+        "",
+        "tests/test_skim.py",
+    ),
+    Mutation(
+        "an event divided in two ways is read whole",
+        "lib/skim.py",
+        '    return b"" if _is_mixed(kept, spaced) else kept',
+        "    return kept",
+        "tests/test_skim.py",
+    ),
+    Mutation(
+        "what may hold a secret meets the patterns",
+        "lib/signs.py",
+        "        or any(_has_value(lowered, *place) for place in _names(lowered))\n",
+        "",
+        "tests/test_masking.py",
+    ),
+    Mutation(
         "a document is synced before its rename",
         STORE,
         "                    os.fsync(descriptor)\n",
