@@ -137,7 +137,8 @@ class Sessions:
         if descriptor is None:
             return
         try:
-            records = replay.Replay(descriptor, session)
+            size = os.fstat(descriptor).st_size
+            records = replay.Replay(descriptor, session, passed=self._telling(size))
             state = folding.empty(session)
             for record in records:
                 state = folding.advance(

@@ -402,3 +402,13 @@ def test_the_calls_of_all_sessions_share_a_limit_the_newest_first(world, monkeyp
         world.session(f"s{number}").start().ask("go").read("a.py", "b.py", "c.py").wait(60)
     told = [len(session["calls"]) for session in data_of(world)["sessions"]]
     assert told == [0, 2, 3]
+
+
+def test_how_far_the_reading_is_can_be_told(week):
+    told = []
+    state = week.state()
+    state.sessions.progress = lambda done, of: told.append((done, of))
+    data = history.gather(state)
+    sizes = [path.stat().st_size for path in Path(week.directory).glob("sessions/*.jsonl")]
+    assert len(data["sessions"]) == len(sizes)
+    assert {size for done, size in told if done == size} == set(sizes)
