@@ -20,7 +20,7 @@ _FACTS = {"v", "at", "check", "event", "mode"}
 """What the record of a stop holds that changes nothing but the time of the last one."""
 
 
-def since_checkpoint(directory: str, session: str) -> bool:
+def since_checkpoint(directory: str, session: str, project: str) -> bool:
     """Whether a session's checkpoint, made at a stop, says all there is but for further stops."""
     if journal.environment("WORKFLOW_STATE_STORE") not in ("", "json"):
         return False  # what another store holds is not to be had for nothing
@@ -28,7 +28,9 @@ def since_checkpoint(directory: str, session: str) -> bool:
         state = journal.open_state(directory)
         try:
             mark, made = _mark(state, session)
-            return bool(mark) and _keys_are_older(state, made) and _only_stops(state, session, mark)
+            if not mark or ("shell" in mark and _git_may_see(project)):
+                return False
+            return _keys_are_older(state, made) and _only_stops(state, session, mark)
         finally:
             os.close(state)
     except (OSError, ValueError, LookupError, TypeError, StoreError):
@@ -51,8 +53,15 @@ def _mark(state: int, session: str) -> tuple[dict[str, object], int]:
     head = loads(text[: text.index(',\n  "keys": ')] + "}")
     mark = head["journal"]
     fits = (head["v"], head["name"], head["trigger"]) == (journal.VERSION, name, "Stop")
-    fits = fits and mark["session"] == session and "shell" not in mark
+    fits = fits and mark["session"] == session
     return (mark if fits else {}), made
+
+
+def _git_may_see(project: str) -> bool:
+    """Whether what a shell command changed can be seen later, if it has not been yet."""
+    from .worktree import repository_of
+
+    return bool(repository_of(project))
 
 
 def _keys_are_older(state: int, made: int) -> bool:

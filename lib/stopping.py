@@ -14,7 +14,9 @@ def stop(event: journal.Event) -> str:
     if event.name == "SessionEnd":
         return told
     project = journal.find_project(event.cwd)
-    if event.name == "Stop" and idle.since_checkpoint(journal.find_state(project), event.session):
+    if event.name == "Stop" and idle.since_checkpoint(
+        journal.find_state(project), event.session, project
+    ):
         return told
     from .turn import close  # what a stop that nothing preceded does not wait for
 

@@ -123,13 +123,12 @@ def changed_since(project: str, since: float, commands: str = "") -> dict[str, A
     """What git says has changed since a time, in seconds since the epoch, when `commands` ran.
 
     Gives {"head": commit, "created": [paths], "changed": [...], "deleted": [...]}, paths as in the
-    journal; None where git says nothing, and no commit where there is no git to ask. What was
-    committed since is found in the log. Raises OSError: what cannot be looked at is neither there
-    nor gone.
+    journal; None where git says nothing. What was committed since is found in the log. Raises
+    OSError: what cannot be looked at is neither there nor gone.
     """
     repository = repository_of(project)
     if not repository:
-        return {"head": ""}
+        return None
     give_up = time.monotonic() + GIT_SECONDS
     status = ["status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all"]
     output = _git(repository, [*status, "--ignore-submodules=all"], GIT_SECONDS)

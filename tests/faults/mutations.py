@@ -47,14 +47,14 @@ MUTATIONS = (
     Mutation(
         "a stop looks again for what could not be seen",
         "lib/idle.py",
-        ' and "shell" not in mark',
+        ' or ("shell" in mark and _git_may_see(project))',
         "",
         "tests/test_worktree.py -k could_not_be_seen",
     ),
     Mutation(
         "an idle stop is one that no key was saved before",
         "lib/idle.py",
-        " and _keys_are_older(state, made)",
+        "_keys_are_older(state, made) and ",
         "",
         "tests/test_stop.py -k writes_a_checkpoint_after",
     ),
