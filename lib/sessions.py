@@ -43,7 +43,7 @@ class Sessions:
         self.directory = directory
         self.project = project
         self.store = store
-        self.notices: list[str] = []
+        self.notices = store.notices
         self.progress: Callable[[int, int], None] | None = None
         store.finish = self._finish
         self._rules: Rules | None = None
@@ -76,6 +76,22 @@ class Sessions:
         """
         if session in above:
             return None
+        try:
+            return self._live(session, end, above, before, most)
+        except Damaged as error:
+            # Rows that a checkpoint left in the store: it is set aside now, and the journal tells.
+            self.notices.append(str(error))
+            self._bases.clear()
+            return self._live(session, end, above, None, most)
+
+    def _live(
+        self,
+        session: str,
+        end: int | None,
+        above: tuple[str, ...],
+        before: Document | None,
+        most: int | None,
+    ) -> Document | None:
         saved, mark = (before, before["journal"]) if before else self._saved(session)
         descriptor = workspace.open_journal(self.directory, session)
         if descriptor is None:
@@ -200,6 +216,19 @@ class Sessions:
             return None
         added: list[str] | None = live["files_processed"].added_to(saved["files_processed"])
         return added
+
+    def checkpointed(self, name: str) -> Document | None:
+        """The session that a checkpoint is of, as it was; None for none, or for a stranger's."""
+        try:
+            document = self.store.read(CHECKPOINTS, name)
+        except (Damaged, NewerVersion) as error:
+            self.notices.append(str(error))
+            return None
+        if document is None or not document.get("session"):
+            return None
+        if verdict_on(name, document) != replay.OURS:
+            return None
+        return folding.complete(document["session"])
 
     def _base(self, continues: Document, above: tuple[str, ...]) -> Document | None:
         """The state that a session's first record says it continues from."""

@@ -32,9 +32,10 @@ from . import journal, replay, workspace
 from . import session as folding
 from .changes import in_pieces
 from .jsontext import dumps
-from .sealing import is_refused, sealed, verdict_on
+from .sealing import is_refused, verdict_on
 from .sessions import Sessions, checkpoint_name
 from .stores import CHECKPOINTS, KEYS, Busy, Damaged, NewerVersion, StoreError, open_store
+from .table import Paths, listed
 from .workspace import BadName
 
 if __package__ == "workflow_state":
@@ -42,6 +43,7 @@ if __package__ == "workflow_state":
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from typing import Any
 
@@ -159,18 +161,19 @@ class State:
         elif self.session and key == FILES:
             self._write(*_files_records(value))
         else:
-            self.store.write(KEYS, key, sealed(key, {"value": value, "timestamp": journal.now()}))
+            document = {"value": value, "timestamp": journal.now()}
+            self.store.write(KEYS, key, self.store.seal(key, document))
 
     def load_state(self, key: str, default: Any = None) -> Any:
         """The value of a key, or `default` when there is none. Raises BadName and StateError."""
         workspace.check_name(key, "key")
         if self.session and key in (PHASE, FILES):
             live = self._known()
-            value = live and (live[PHASE] if key == PHASE else list(live[FILES]))
+            value = live and (live[PHASE] if key == PHASE else listed(live[FILES].paths()))
         else:
             document = self.store.read(KEYS, key)
             if document is not None:
-                return document["value"]
+                return listed(document["value"])
             value = None
         return default if value is None else value
 
@@ -220,19 +223,30 @@ class State:
             document = documents.pop(key, {})
             if value is not None:
                 about = {"value": value, "timestamp": live["last_active"]}
-                fits = document.get("value") == value
-                documents[key] = document if fits else sealed(key, about)
+                fits = self._is_value(document, value)
+                documents[key] = document if fits else self.store.seal(key, about)
         return documents
 
-    def _listed(self, live: Document, published: Document | None) -> list[str]:
+    def _listed(self, live: Document, published: Document | None) -> Sequence[str]:
         """The paths of a session's files: those that it published last, and what was added."""
         added = None
         if published and verdict_on(FILES, published) == replay.OURS:  # not edited by hand, say
             added = self.sessions.added_since_published(live, published["check"])
         if published is None or added is None:
-            return list(live[FILES])
+            files: Sequence[str] = live[FILES].paths()
+            return files
         paths: list[str] = published["value"]
         return paths + added if added else paths
+
+    def _is_value(self, document: Document, value: Any) -> bool:
+        old = document.get("value")
+        if isinstance(value, Paths):  # any other is looked at as a whole at each comparison
+            return isinstance(old, Paths) and old.mark == value.mark
+        try:
+            return bool(old == value)
+        except Damaged as error:  # a list whose rows in the store are not what they were
+            self.sessions.notices.append(str(error))
+            return False
 
     def _known(self) -> Document | None:
         """The live state of this session, if there is one."""
@@ -296,7 +310,7 @@ class State:
             if live["fold"]["shell"]:
                 document["journal"]["shell"] = True  # what it changed is still to be seen
         document.update(keys=documents, session=session)
-        self.store.write(CHECKPOINTS, name, sealed(name, document))
+        self.store.write(CHECKPOINTS, name, self.store.seal(name, document))
 
     def _unused(self, base: str) -> str:
         taken = set(self.store.names(CHECKPOINTS))
@@ -337,7 +351,10 @@ class State:
         document = self._read_checkpoint(name)
         if document.get("session"):
             document["session"] = folding.plain(document["session"])
-        return dict(document)
+        keys = {
+            key: {**kept, "value": listed(kept["value"])} for key, kept in document["keys"].items()
+        }
+        return {**document, "keys": keys}
 
     def _read_checkpoint(self, name: str) -> Document:
         """The same as its store holds it, with what it is worth."""
@@ -368,7 +385,7 @@ class State:
         sessions = bool(old.get("session") and new.get("session"))
         one, two = (
             {
-                key: kept["value"]
+                key: listed(kept["value"])
                 for key, kept in each["keys"].items()
                 if not (sessions and key in (PHASE, FILES))  # told once, by the sessions
             }
@@ -433,7 +450,7 @@ class State:
 
     def _put_back(self, document: Document) -> None:
         documents = {
-            key: kept if kept.get("check") else sealed(key, kept)
+            key: kept if kept.get("check") else self.store.seal(key, kept)
             for key, kept in document["keys"].items()
         }
         note: Document = {}
@@ -442,7 +459,7 @@ class State:
             was = document.get("session") or {}
             pinned = bool(was.get("phase_pinned")) and was.get(PHASE) == phase
             restored = {"event": "Restore", "checkpoint": document["name"], "phase": phase}
-            files = _files_records(documents.get(FILES, {}).get("value", []))
+            files = _files_records(listed(documents.get(FILES, {}).get("value", [])))
             restored.update(pinned=pinned, set=files[0]["set"])
             at = journal.now()
             records = [{**each, "at": at} for each in (restored, *files)]

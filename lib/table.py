@@ -8,7 +8,7 @@ neighbours when the next checkpoint is written.
 
 from __future__ import annotations
 
-from _collections_abc import MutableMapping
+from _collections_abc import MutableMapping, Sequence
 from _json import encode_basestring_ascii
 
 from .jsontext import dumps, loads
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
     Base = MutableMapping[str, Row]
+    Names = Sequence[str]
 else:
     Base = MutableMapping
+    Names = Sequence
 
 _LINE = b'\n      "'
 """What every row begins with. No text has it in it: in JSON a line feed is written as `\\n`."""
@@ -197,9 +199,13 @@ class Table(Base):
 
     def added_to(self, base: Table) -> list[str] | None:
         """The paths that this has more than `base`; None where it is not `base` with additions."""
-        if self._text is not base._text or base._rows:
+        if type(self) is not type(base) or self._text is not base._text or base._rows:
             return None
         return _paths(self._behind())
+
+    def paths(self) -> Names:
+        """The paths as a list, or as what is equal to it until somebody asks for it."""
+        return list(self)
 
     def pieces(self) -> list[bytes | memoryview]:
         """The JSON of the table, to be joined: a line a row, indented as in a session."""
@@ -219,3 +225,42 @@ class Table(Base):
                 row = dumps(about).encode()
                 pieces.append(b"%b%b%b%b%b" % (comma, _LINE, name, _BETWEEN[:-1], row))
         return [b"{", *pieces, b"\n    }"] if pieces else [b"{}"]
+
+
+class Paths(Names):
+    """The paths of a table that is not held in memory, as a list.
+
+    table  whose paths
+    mark   two of equal marks have the same paths, and two of one list but other marks have not
+    """
+
+    __slots__ = ("mark", "table")
+
+    def __init__(self, table: Table, mark: tuple[int, int]) -> None:
+        self.table, self.mark = table, mark
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.table)
+
+    def __getitem__(self, index: Any) -> Any:
+        return list(self.table)[index]
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Paths) and self.mark[0] == other.mark[0]:
+            return self.mark == other.mark
+        if isinstance(other, (list, Paths)) and len(self) == len(other):
+            return list(self) == list(other)
+        return False
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} paths>"
+
+
+def listed(value: Any) -> Any:
+    """A value that JSON can hold: itself, or the list that it stands for."""
+    return list(value) if isinstance(value, Paths) else value

@@ -11,7 +11,7 @@ import os
 from . import journal, replay, workspace
 from .founding import CREATE, TEMPORARY
 from .lineage import is_running
-from .sealing import sealed, verdict_on
+from .sealing import verdict_on
 from .stores import CHECKPOINTS, KEYS, StoreError
 
 TYPE_CHECKING = False
@@ -37,7 +37,7 @@ def adopt(state: State, dry_run: bool = False) -> dict[str, int]:
                 if document is not None and verdict_on(name, document) == replay.FOREIGN:
                     counts[shelf] += 1
                     if not dry_run:
-                        state.store.write(shelf, name, sealed(name, document))
+                        state.store.write(shelf, name, state.store.seal(name, document))
     return counts
 
 

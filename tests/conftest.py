@@ -174,3 +174,14 @@ def hooks(tmp_path: Path) -> Hooks:
     project.mkdir()
     home.mkdir()
     return Hooks(project, home)
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """How many cases of the stores' contract each store passed."""
+    counts: dict[str, int] = {}
+    for report in terminalreporter.stats.get("passed", ()):
+        for name, value in report.user_properties if report.when == "call" else ():
+            if name == "contract":
+                counts[value] = counts.get(value, 0) + 1
+    for store, count in sorted(counts.items()):
+        terminalreporter.write_line(f"store contract: {store} passed {count} cases")

@@ -1,7 +1,11 @@
-"""What every store must do: a new one is a `where` fixture and a subclass of StoreContract."""
+"""What every store must do: a new one is a subclass of StoreContract with `where`, `damage`, `kept`.
+
+The cases are counted by store at the end of a run: every store passes the same number.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,7 +14,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from lib.stores import CHECKPOINTS, KEYS, Busy, NewerVersion, StoreError, open_store
+from lib import journal
+from lib.sealing import verdict_on
+from lib.session import complete
+from lib.state import State
+from lib.stores import CHECKPOINTS, KEYS, Busy, Damaged, NewerVersion, StoreError, open_store
+from lib.table import Table
 from tests.conftest import ROOT
 
 TYPE_CHECKING = False
@@ -59,12 +68,56 @@ def document(value: object) -> dict:
     return {"value": value, "keys": {}, "created": "2026-01-01T00:00:00.000Z"}
 
 
+PATHS = [
+    "src/a.py",
+    "/outside/b.py",
+    'quote".py',
+    "back\\slash.py",
+    "new\nline.py",
+    "\udcff\udcfe.py",
+    "caf\N{LATIN SMALL LETTER E WITH ACUTE}.py",
+    '":  tricky": {}.py',
+    "",
+]
+"""Paths in any spelling, in the order in which they were met."""
+
+
+def about(number: int, outcome: str = "changed") -> dict:
+    """What a session keeps of a file."""
+    at = f"2026-11-23T14:{number // 60 % 60:02d}:{number % 60:02d}.{number % 1000:03d}Z"
+    call = {"tool": "Write", "count": 1, "agent": None, "call": f"t{number}"}
+    return {"first": at, "last": at, **call, "outcome": outcome}
+
+
+def session_document(name: str, files: Table) -> dict:
+    """A checkpoint of a session that processed these files."""
+    kept = {"files_processed": {"value": files.paths(), "timestamp": "2026-01-01T00:00:00.000Z"}}
+    session = {"session_id": "s", "files_processed": files, "files_read": Table()}
+    head = {"v": journal.VERSION, "name": name, "created": "2026-01-01T00:00:00.000Z"}
+    return {**head, "keys": kept, "session": session}
+
+
 class StoreContract:
-    """Subclasses give `where`: the URL and the directory that `open_store` is handed."""
+    """Subclasses give `where`: the URL and the directory that `open_store` is handed.
+
+    And `damage`, which puts bytes in the place of a stored document's, and `kept`, which gives all
+    bytes that were set aside: both as somebody would who knows where the store keeps them.
+    """
 
     @pytest.fixture
     def where(self) -> tuple[str, str]:
         raise NotImplementedError
+
+    def damage(self, where: tuple[str, str], shelf: str, name: str, data: bytes) -> None:
+        raise NotImplementedError
+
+    def kept(self, where: tuple[str, str]) -> list[bytes]:
+        raise NotImplementedError
+
+    @pytest.fixture(autouse=True)
+    def _counted(self, request, record_property):
+        if request.node.originalname in StoreContract.__dict__:
+            record_property("contract", type(self).__name__)
 
     @pytest.fixture
     def store(self, where: tuple[str, str]) -> Store:
@@ -347,3 +400,290 @@ class StoreContract:
                 assert set(store.names(KEYS)) >= {"One", "two"}
             assert writer.returncode == 0
         assert store.read(KEYS, "One")["value"] == 40
+
+    # --- damage ---
+
+    @pytest.mark.parametrize("shelf", [KEYS, CHECKPOINTS])
+    @pytest.mark.parametrize("data", [b"", b"{", b"null", b"\xff\xfe", b"[" * 100_000], ids=repr)
+    def test_damage_is_told_once_and_its_bytes_are_kept(self, where, store, shelf, data):
+        store.write(shelf, "name", document(1))
+        store.write(shelf, "other", document(2))
+        self.damage(where, shelf, "name", data)
+        again = open_store(*where)
+        with pytest.raises(Damaged, match="name"):
+            again.read(shelf, "name")
+        assert again.read(shelf, "name") is None
+        assert again.names(shelf) == ["other"]
+        assert self.kept(where) == [data]
+
+    def test_damage_does_not_keep_a_new_one_from_being_written(self, where, store):
+        store.write(KEYS, "name", document(1))
+        self.damage(where, KEYS, "name", b"{")
+        again = open_store(*where)
+        again.write(KEYS, "name", document(2))
+        assert again.read(KEYS, "name")["value"] == 2
+        assert self.kept(where) == [b"{"]
+
+    # --- whose it is ---
+
+    def test_what_was_sealed_is_ours_and_under_another_key_foreign(self, where, store, monkeypatch):
+        store.write(KEYS, "key", store.seal("key", document(1)))
+        files = Table({path: about(number) for number, path in enumerate(PATHS)})
+        store.write(CHECKPOINTS, "c", store.seal("c", session_document("c", files)))
+        for shelf, name in ((KEYS, "key"), (CHECKPOINTS, "c")):
+            assert verdict_on(name, open_store(*where).read(shelf, name)) == "ours"
+        monkeypatch.setenv("WORKFLOW_STATE_KEY", "another's")
+        for shelf, name in ((KEYS, "key"), (CHECKPOINTS, "c")):
+            assert verdict_on(name, open_store(*where).read(shelf, name)) == "foreign"
+        # It can be looked at all the same.
+        assert (
+            list(open_store(*where).read(CHECKPOINTS, "c")["session"]["files_processed"]) == PATHS
+        )
+
+    # --- tables of sessions ---
+
+    def read_files(self, where, name="c") -> Table:
+        session = open_store(*where).read(CHECKPOINTS, name)["session"]
+        return complete(session)["files_processed"]
+
+    def write_files(self, where, files: Table, name="c") -> None:
+        store = open_store(*where)
+        store.write(CHECKPOINTS, name, store.seal(name, session_document(name, files)))
+
+    def test_a_table_comes_back_in_its_order(self, where):
+        rows = {path: about(number) for number, path in enumerate(PATHS)}
+        self.write_files(where, Table(rows))
+        files = self.read_files(where)
+        assert isinstance(files, Table)
+        assert list(files.items()) == list(rows.items())
+        assert len(files) == len(PATHS)
+        assert all(path in files for path in PATHS)
+        assert "absent" not in files
+        assert files.get("absent") is None
+
+    def test_the_list_of_a_key_is_that_of_the_table(self, where):
+        self.write_files(where, Table({path: about(number) for number, path in enumerate(PATHS)}))
+        kept = open_store(*where).read(CHECKPOINTS, "c")["keys"]["files_processed"]
+        assert list(kept["value"]) == PATHS
+        assert kept["value"] == PATHS
+
+    def test_a_table_that_went_on_is_what_it_would_be_in_memory(self, where):
+        """Set, replaced, removed, added again, at each of many checkpoints, against a dict."""
+        model: dict[str, dict] = {}
+        self.write_files(where, Table())
+        for step in range(30):
+            files = self.read_files(where)
+            for number in range(4):
+                path = f"f{(step * 7 + number * 5) % 23}"
+                if (step + number) % 5 == 0 and path in model:
+                    del model[path], files[path]
+                else:
+                    model[path] = about(step * 10 + number, f"{step}")
+                    files[path] = dict(model[path])
+                assert len(files) == len(model)
+            assert list(files.items()) == list(model.items())
+            self.write_files(where, files)
+            files = self.read_files(where)
+            assert list(files.items()) == list(model.items())
+
+    def test_a_named_checkpoint_stays_as_it_was(self, where):
+        history = {}
+        self.write_files(where, Table({f"f{number}": about(number) for number in range(20)}))
+        for step in range(8):
+            files = self.read_files(where)
+            files[f"f{step}"] = about(100 + step)
+            files[f"new{step}"] = about(200 + step)
+            del files[f"f{10 + step}"]
+            history[f"n{step}"] = dict(files)
+            self.write_files(where, files, f"n{step}")
+            self.write_files(where, files)
+        open_store(*where).sweep()
+        for name, rows in history.items():
+            assert list(self.read_files(where, name).items()) == list(rows.items())
+
+    def test_two_that_went_on_from_one_do_not_mix(self, where):
+        self.write_files(where, Table({f"f{number}": about(number) for number in range(5)}))
+        one, two = self.read_files(where), self.read_files(where)
+        expected = []
+        for step in range(4):
+            for files, name in ((one, "one"), (two, "two")):
+                files[f"{name}{step}"] = about(10 + step)
+                files[f"f{step}"] = about(20 + step, name)
+                if step == 2:
+                    del files["f4" if name == "one" else "f0"]
+            expected = [dict(one), dict(two)]
+            self.write_files(where, one, "one")
+            self.write_files(where, two, "two")
+            one, two = self.read_files(where, "one"), self.read_files(where, "two")
+        assert [dict(one), dict(two)] == expected
+        assert len(self.read_files(where)) == 5
+
+    def test_a_copy_is_a_table_of_its_own(self, where):
+        self.write_files(where, Table({"a": about(1), "b": about(2)}))
+        files = self.read_files(where)
+        copy = files.copy()
+        copy["a"] = about(3)
+        copy["c"] = about(4)
+        del copy["b"]
+        assert dict(files) == {"a": about(1), "b": about(2)}
+        assert dict(copy) == {"a": about(3), "c": about(4)}
+
+    def test_a_reader_is_not_disturbed_by_who_writes_on(self, where):
+        self.write_files(where, Table({f"f{number}": about(number) for number in range(50)}))
+        reading = self.read_files(where)
+        files = self.read_files(where)
+        for number in range(50):
+            files[f"f{number}"] = about(900 + number)
+        self.write_files(where, files)
+        open_store(*where).sweep()
+        assert dict(reading) == {f"f{number}": about(number) for number in range(50)}
+
+    # --- restore, safety and undo, through the API ---
+
+    @pytest.fixture
+    def state(self, where, monkeypatch) -> State:
+        monkeypatch.setenv("WORKFLOW_STATE_STORE", where[0])
+        return State(where[1], "s")
+
+    def test_restore_is_exact_and_undo_takes_it_back(self, state):
+        state.save_state("plan", {"step": 1})
+        state.save_state("Goes", [1])
+        state.save_state("files_processed", ["a", "b"])
+        state.set_phase("build")
+        state.checkpoint("first")
+        state.save_state("plan", {"step": 2})
+        state.delete_state("Goes")
+        state.save_state("new", "x")
+        state.save_state("files_processed", ["b", "c"])
+        state.set_phase("test")
+        safety = state.restore_checkpoint("first")
+        assert {key: state.load_state(key) for key in ("plan", "Goes", "new")} == {
+            "plan": {"step": 1},
+            "Goes": [1],
+            "new": None,
+        }
+        assert state.load_state("files_processed") == ["a", "b"]
+        assert state.load_state("current_phase") == "build"
+        assert state.undo() == safety
+        assert {key: state.load_state(key) for key in ("plan", "Goes", "new")} == {
+            "plan": {"step": 2},
+            "Goes": None,
+            "new": "x",
+        }
+        assert state.load_state("files_processed") == ["b", "c"]
+        assert state.load_state("current_phase") == "test"
+
+    def test_a_stop_after_a_restore_keeps_what_was_restored(self, state, where):
+        for number in range(30):
+            state.sessions.write("s", call(number))
+        state.checkpoint_session("Stop")
+        state.checkpoint("first")
+        for number in range(20, 50):
+            state.sessions.write("s", call(number))
+        State(where[1], "s").checkpoint_session("Stop")
+        again = State(where[1], "s")
+        again.restore_checkpoint("first")
+        again.checkpoint_session("Stop")
+        kept = State(where[1], "s").read_checkpoint("session-s")
+        files = [f"f{number}" for number in range(30)]
+        assert kept["keys"]["files_processed"]["value"] == files
+        assert list(kept["session"]["files_processed"]) == files
+        assert State(where[1], "").load_state("files_processed") == files
+
+    def test_a_stop_adds_to_what_the_last_one_kept(self, state, where):
+        for number in range(40):
+            state.sessions.write("s", call(number))
+            State(where[1], "s").checkpoint_session("Stop")
+        found = State(where[1], "").checkpoints()
+        assert [(each["name"], each["files_processed"]) for each in found] == [("session-s", 40)]
+        whole = State(where[1], "s").session_state()["files_processed"]
+        assert list(whole) == [f"f{number}" for number in range(40)]
+
+    def test_ten_thousand_checkpoints_are_listed_in_order(self, where, monkeypatch):
+        monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # the order is what is tested
+        monkeypatch.setenv("WORKFLOW_STATE_STORE", where[0])
+        store = open_store(*where)
+        with store.lock():
+            for number in range(10_000):
+                at = f"2026-01-01T00:{number % 60:02d}:{number // 60 % 60:02d}.{number % 997:03d}Z"
+                store.write(CHECKPOINTS, f"c{number}", {"keys": {}, "created": at})
+        assert store.names(CHECKPOINTS) == sorted(f"c{number}" for number in range(10_000))
+        found = State(where[1], "").checkpoints()
+        assert len(found) == 10_000
+        assert found == sorted(found, key=lambda each: (each["created"], each["name"]))
+
+    # --- crashes ---
+
+    @pytest.mark.parametrize("verb", ["write", "delete", "replace_keys"])
+    def test_a_crash_between_any_two_steps_leaves_the_old_or_the_new(self, where, store, verb):
+        """A process that dies before one line of the store's code after another."""
+        store.replace_keys({"one": document(0), "two": document(0)}, {})
+        steps, stride, number, done = 0, 1, 0, False
+        while not done:
+            number += 1
+            child = os.fork()
+            if not child:
+                _die_at_step(steps, lambda number=number: _act(where, verb, number))
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            assert code in (0, 9)
+            done = code == 0
+            again = open_store(*where)
+            told: list[dict] = []
+            again.finish = told.append
+            before = {name: again.read(KEYS, name) for name in again.names(KEYS)}
+            pending = again.pending()
+            with again.lock():
+                pass
+            after = {name: again.read(KEYS, name) for name in again.names(KEYS)}
+            assert after == before
+            assert told == ([pending] if pending is not None else [])
+            values = {name: kept["value"] for name, kept in after.items()}
+            assert values in _outcomes(verb, number)
+            again.replace_keys({"one": document(0), "two": document(0)}, {})
+            steps += stride
+            stride += steps // 40  # every step at first, then fewer: a store may take thousands
+        assert steps > 20
+
+
+def call(number: int) -> dict:
+    """The record of a call that wrote a file."""
+    return {"event": "PostToolUse", "tool": "Write", "call": f"t{number}", "path": f"f{number}"}
+
+
+def _act(where: tuple[str, str], verb: str, number: int) -> None:
+    store = open_store(*where)
+    if verb == "write":
+        store.write(KEYS, "one", document(number))
+    elif verb == "delete":
+        store.delete(KEYS, "one")
+    else:
+        store.replace_keys({"one": document(number), "new": document(number)}, {"of": number})
+
+
+def _outcomes(verb: str, number: int) -> list[dict]:
+    old = {"one": 0, "two": 0}
+    new = {"write": {"one": number, "two": 0}, "delete": {"two": 0}}
+    return [old, new.get(verb, {"one": number, "new": number})]
+
+
+def _die_at_step(steps: int, act) -> None:
+    """Act, and die before the line of the store's code that is reached after so many others."""
+    left = steps
+
+    def trace(frame, event, _argument):
+        nonlocal left
+        if "/lib/stores/" not in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            left -= 1
+            if left < 0:
+                os._exit(9)
+        return trace
+
+    try:
+        sys.settrace(trace)
+        act()
+        sys.settrace(None)
+        os._exit(0)
+    finally:
+        os._exit(3)

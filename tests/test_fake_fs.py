@@ -11,7 +11,7 @@ from pyfakefs.fake_filesystem_unittest import Patcher
 
 from lib import journal, state
 from lib.state import State, load_state, save_state
-from lib.stores import json_files
+from lib.stores import json_files, locks
 
 PROJECT = "/fake/project"
 DIRECTORY = f"{PROJECT}/.claude/state"
@@ -201,6 +201,7 @@ def failing(tmp_path, monkeypatch, capsys):
             capsys.readouterr()
             with monkeypatch.context() as patch:
                 patch.setattr(json_files, "os", faulty)
+                patch.setattr(locks, "os", faulty)
                 patch.setattr(journal, "os", faulty)
                 result = verb()
             yield f"{call} number {at}", result, capsys.readouterr().err

@@ -23,16 +23,25 @@ if TYPE_CHECKING:
         def write(self, shelf: str, name: str, document: Document) -> None:
             """Put the document in place of any older one, durably."""
 
+        def seal(self, name: str, document: Document) -> Document:
+            """The document as `write` takes it from the one who is to be known as its writer.
+
+            `staticmethod(sealing.sealed)` in a store that keeps whole documents.
+            """
+
         def delete(self, shelf: str, name: str) -> bool:
             """Remove the document; False when there was none."""
 
         def names(self, shelf: str) -> list[str]:
             """The names on a shelf, sorted."""
 
+        notices: list[str]
+        """What went wrong without keeping an answer back, for people to be told."""
+
         finish: Callable[[Document], None]
         """Called with the note of a `replace_keys` before it is done, by whoever finishes it."""
 
-        def replace_keys(self, documents: dict[str, Document], note: Document) -> None:
+        def replace_keys(self, wanted: dict[str, Document], note: Document) -> None:
             """Make KEYS hold exactly these; readers see the old ones or the new, no mixture.
 
             Finished by another process when this one dies, with `finish(note)` called once or,
@@ -41,6 +50,16 @@ if TYPE_CHECKING:
 
         def pending(self) -> Document | None:
             """The note of a `replace_keys` that is not done yet, but seen by readers already."""
+
+        def exchange(self, seconds: float, take: bool = True) -> None:
+            """Give other machines what they lack, and take what they have, in so many seconds.
+
+            In 0 seconds another process does it. Nothing where nobody shares the store. Not under
+            the lock.
+            """
+
+        def elsewhere(self) -> list[str]:
+            """The names of the checkpoints that other machines made, the latest first."""
 
         def sweep(self) -> None:
             """Remove what killed writers left behind."""
@@ -75,4 +94,17 @@ def open_store(url: str, directory: str) -> Store:
         from .json_files import JsonFiles
 
         return JsonFiles(directory)
-    raise StoreError(f"WORKFLOW_STATE_STORE is {url!r}, which this version does not know; use json")
+    if url == "sqlite" or url.startswith("sqlite:///"):
+        from .sqlite import Sqlite
+
+        path = url[9:].lstrip("/")
+        return Sqlite(directory, f"/{path}" if path else "")
+    if url.startswith(("redis://", "rediss://", "unix://")):
+        from .redis import Redis
+
+        return Redis(directory, url)
+    kind = url.partition("://")[0]  # the rest of an address may hold a password
+    raise StoreError(
+        f"WORKFLOW_STATE_STORE begins with {kind!r:.40}, which this version does not know; use "
+        "json, sqlite, sqlite:///PATH, or redis://HOST"
+    )

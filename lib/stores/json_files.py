@@ -19,33 +19,20 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import time
 
 from .. import journal, litter
 from ..aside import set_aside
 from ..founding import CREATE, TEMPORARY, furnish
-from ..sealing import data_of, is_refused, opened, sealed
-from . import CHECKPOINTS, KEYS, Busy, Damaged, NewerVersion, StoreError
+from ..sealing import data_of, sealed
+from . import CHECKPOINTS, KEYS, Damaged, NewerVersion, StoreError, documents
+from .documents import INTENT, examine, refuse_large
+from .locks import LOCK, acquire, release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from . import Document
-
-try:
-    import fcntl
-except ImportError:  # no locks on this platform: one writer at a time is the user's to keep
-    fcntl = None  # type: ignore[assignment]
-
-INTENT = ".restore.json"
-LOCK = ".lock"
-LOCK_SECONDS = 2.0
-SIZE_LIMIT = 64 << 20
-"""Bytes of one document; a larger one is not what this store writes."""
-
-DEEPEST = 50_000
-"""Brackets in a document that no JSON reader of Python's takes, from however shallow a caller."""
 
 
 class _Folder:
@@ -77,7 +64,7 @@ class _Folder:
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if self._descriptor is not None:
-            _close(self._descriptor)
+            release(self._descriptor)
         if isinstance(error, OSError):
             raise self._store.failed(error, self._shelf) from error
 
@@ -85,8 +72,11 @@ class _Folder:
 class JsonFiles:
     """The store over a state directory, which is made at the first write."""
 
+    seal = staticmethod(sealed)
+
     def __init__(self, directory: str) -> None:
         self.directory = directory
+        self.notices: list[str] = []
         self.finish: Callable[[Document], None] = lambda note: None
         self._held = 0
         self._read: dict[tuple[str, str], tuple[int, ...]] = {}
@@ -149,33 +139,16 @@ class JsonFiles:
                 wrong = _wrong_kind(status)
                 data = b"" if wrong else _read_all(descriptor, status.st_size)
             finally:
-                _close(descriptor)
+                release(descriptor)
         if wrong:
             return None, wrong
-        document, wrong = self._parse(data, shelf, file)
+        # A stem is its name, with a digest behind it where the name has capitals.
+        name = INTENT if file == INTENT else file[:-5].partition("~")[0]
+        of = INTENT if file == INTENT else shelf
+        document, wrong = examine(data, of, name, self._path(shelf, file))
         if not wrong:
             self._read[shelf, file] = _identity(status)
         return document, wrong
-
-    def _parse(self, data: bytes, shelf: str, file: str) -> tuple[Document | None, str]:
-        try:
-            # A stem is its name, with a digest behind it where the name has capitals.
-            name = INTENT if file == INTENT else file[:-5].partition("~")[0]
-            document = opened(name, data)
-        except ValueError as error:
-            return None, f"is not a JSON object ({error})"
-        except RecursionError:
-            if data.count(b"[") + data.count(b"{") > DEEPEST:
-                return None, "nests too deeply"
-            where = self._path(shelf, file)
-            raise StoreError(f"{where} nests too deeply to be read from here") from None
-        version = document.get("v", journal.VERSION)
-        if version != journal.VERSION:
-            raise NewerVersion(
-                f"{self._path(shelf, file)} has format version {version!r:.40}, this is version "
-                f"{journal.VERSION}; it is left as it is: use the workflow-state that wrote it"
-            )
-        return document, _wrong_shape(shelf, file, document)
 
     def _settle(self, shelf: str, file: str) -> Document | None:
         """Set a damaged file aside, so that it is told once and its bytes are kept.
@@ -234,12 +207,12 @@ class JsonFiles:
         with self.lock():
             return self._delete_file(shelf, journal.stem(name) + ".json")
 
-    def replace_keys(self, documents: dict[str, Document], note: Document) -> None:
+    def replace_keys(self, wanted: dict[str, Document], note: Document) -> None:
         """Make KEYS hold exactly these; readers see the old ones or the new, never a mixture."""
         with self.lock():
-            for name in documents:
+            for name in wanted:
                 self._refuse_newer(KEYS, journal.stem(name) + ".json")
-            intent = {"v": journal.VERSION, "keys": documents, "note": note}
+            intent = {"v": journal.VERSION, "keys": wanted, "note": note}
             self._write_file(KEYS, INTENT, sealed(INTENT, intent))
             self._finish_intent()
 
@@ -268,11 +241,7 @@ class JsonFiles:
 
     def _write_file(self, shelf: str, file: str, document: Document) -> None:
         data = data_of(document)
-        if len(data) > SIZE_LIMIT:  # it would be taken for damaged when it is read
-            raise StoreError(
-                f"{self._path(shelf, file)} would have {len(data) >> 20} MB; a document holds at "
-                f"most {SIZE_LIMIT >> 20}; nothing was changed"
-            )
+        refuse_large(data, self._path(shelf, file))
         temporary = TEMPORARY + os.urandom(8).hex()
         with _Folder(self, shelf, create=True) as folder:
             try:
@@ -304,6 +273,13 @@ class JsonFiles:
                 return False
             _sync(folder)
         return True
+
+    def exchange(self, seconds: float, take: bool = True) -> None:
+        """Nothing: nobody on another machine shares this store."""
+
+    def elsewhere(self) -> list[str]:
+        """No checkpoint: nobody on another machine shares this store."""
+        return []
 
     def sweep(self) -> None:
         """Remove the temporary files of writers that were killed."""
@@ -339,37 +315,11 @@ class JsonFiles:
     def __exit__(self, *_: object) -> None:
         self._held -= 1
         if self._held == 0:
-            _close(self._lock_descriptor)
+            release(self._lock_descriptor)
 
     def _acquire(self) -> int:
-        descriptor = self._open_lock()
-        give_up = time.monotonic() + LOCK_SECONDS
-        while fcntl is not None:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                if error.errno not in (errno.EAGAIN, errno.EACCES):
-                    break  # a file system without locks: go on without, as documented
-                if time.monotonic() > give_up:
-                    _close(descriptor)
-                    raise Busy(
-                        f"{self._path(KEYS, LOCK)} has been held by another process for "
-                        f"{LOCK_SECONDS:g} seconds; nothing was changed, try again"
-                    ) from None
-                time.sleep(0.005)
-        return descriptor
-
-    def _open_lock(self) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with _Folder(self, KEYS, create=True) as folder:
-            try:
-                return os.open(LOCK, flags, 0o600, dir_fd=folder)
-            except OSError as error:
-                if error.errno not in (errno.ELOOP, errno.EISDIR):
-                    raise
-                wrong = error.strerror
-        raise Damaged(f"{self._path(KEYS, LOCK)}: {wrong}; {self._keep_aside(KEYS, LOCK)}")
+            return acquire(folder, LOCK, self._path(KEYS, LOCK))
 
     # --- words ---
 
@@ -391,25 +341,7 @@ def _wrong_kind(status: os.stat_result) -> str:
         return "has more than one name"
     if status.st_uid != os.geteuid():
         return f"belongs to another user ({status.st_uid})"
-    return f"has {status.st_size >> 20} MB" if status.st_size > SIZE_LIMIT else ""
-
-
-def _wrong_shape(shelf: str, file: str, document: Document) -> str:
-    """What a document lacks of what its readers rely on; "" for nothing."""
-    if file != INTENT and shelf == KEYS:
-        return "" if "value" in document else "has no value"
-    kept = document.get("keys")
-    if not isinstance(kept, dict) or not all(
-        isinstance(each, dict) and "value" in each for each in kept.values()
-    ):
-        return "has no keys of the right shape"
-    if file == INTENT:
-        # Who can plant an intent could write keys and records in the user's name.
-        return "was not written by this user" if is_refused(INTENT, document) else ""
-    if not isinstance(document.get("created"), str):
-        return "does not say when it was made"
-    session = document.get("session")
-    return "" if session is None or isinstance(session, dict) else "has a session of a wrong shape"
+    return f"has {status.st_size >> 20} MB" if status.st_size > documents.SIZE_LIMIT else ""
 
 
 def _identity(status: os.stat_result) -> tuple[int, ...]:
@@ -430,14 +362,6 @@ def _read_all(descriptor: int, size: int) -> bytes:
 def _write_all(descriptor: int, data: bytes | bytearray) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
-
-
-def _close(descriptor: int) -> None:
-    """Close what was only read or locked: an error here says nothing about that."""
-    try:
-        os.close(descriptor)
-    except OSError:
-        pass
 
 
 def _sync(folder: int | None) -> None:

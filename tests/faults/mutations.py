@@ -137,7 +137,7 @@ MUTATIONS = (
     ),
     Mutation(
         "one writer at a time",
-        STORE,
+        "lib/stores/locks.py",
         "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)",
         "pass",
         "tests/test_json_store.py tests/faults/test_parallel.py",
