@@ -31,6 +31,7 @@ _WAS = {
     "stopped": "which ended",
     "cleared": "which was cleared",
     "alive": "which is still running",
+    "elsewhere": "which may still be running there",
 }
 
 
@@ -144,6 +145,8 @@ class Context:
             return ""
         assumed = "It is assumed that this" if continues.get("assumed") else "This"
         name = word(continues["session"])
+        if "machine" in continues:
+            name += f" of the machine {word(continues['machine'])}"
         ended = _WAS.get(continues.get("was", ""), "")
         return f"{assumed} session continues session {name}, {ended}."
 
@@ -218,9 +221,15 @@ class Context:
 
     def _alive(self, most: int) -> str:
         words = [
-            f"{word(other['session_id'])} (last active {self._moment(other['last_active'])})"
+            f"{word(other['session_id'])} (last active {self._moment(other['last_active'])}"
+            f"{self._shares(other, most)})"
             for other in self.alive
         ]
         if not words:
             return ""
         return f"Alive in this project, with work of its own: session {_listed(words, most)}."
+
+    def _shares(self, other: State, most: int) -> str:
+        """Files that another session changes too: told to both, each at its start."""
+        paths = [ascii_quoted(path) for path in other.get("shares", ())]
+        return f", and works on the same files: {_listed(paths, most)}" if paths else ""

@@ -7,6 +7,7 @@ import os
 from . import workspace
 from .policy import CONTINUES
 from .process import process_start
+from .session import newest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 EXAMINED = 25
 """How many sessions are looked at, the newest first: a start must not grow with a project's age."""
+
+ELSEWHERE = "elsewhere"
+RECENT_FILES = 200
+"""How many of a session's files are compared with those of others: the last it changed."""
 
 CLEARED = "cleared"
 STOPPED = "stopped"
@@ -91,12 +96,13 @@ def choose(state: State, source: str) -> tuple[dict[str, Any] | None, list[dict[
     for chosen in fitting:
         whole = state.sessions.live(chosen["session_id"])
         if whole:
-            continues = {
-                "session": chosen["session_id"],
-                "offset": whole["journal"]["offset"],
-                "source": source,
-                "was": chosen["was"],
-            }
+            continues = {"session": chosen["session_id"], "source": source, "was": chosen["was"]}
+            if whole["journal"]:
+                continues["offset"] = whole["journal"]["offset"]
+            else:
+                continues["checkpoint"] = True
+            if "machine" in chosen:
+                continues["machine"] = chosen["machine"]
             if source == "fork":
                 continues["assumed"] = True
             return continues, [other for other in alive if other is not chosen]
@@ -110,4 +116,79 @@ def _others(state: State) -> list[dict[str, Any]]:
         other = state.sessions.glimpse(session) if session != state.session else None
         if other and other["last_active"]:
             found.append({**other, "was": condition(other)})
+    found += _elsewhere(state)
     return sorted(found, key=lambda other: str(other["last_active"]), reverse=True)
+
+
+def fleet(state: State, everyone: bool) -> list[dict[str, Any]]:
+    """The project's sessions, active last first: those alive here, or everyone.
+
+    A dict each: "session_id", "condition", "machine", "current_phase", "files_processed" (how
+    many), "last_active", "last_checkpoint", "last_checkpoint_at", and "shares": the others that
+    are not known to have ended and that work on the same files, with these. Raises StoreError.
+    """
+    lives = []
+    for _, session in workspace.journals(state.directory)[:EXAMINED]:
+        live = state.sessions.live(session)
+        if live and live["last_active"]:
+            lives.append({**live, "was": condition(live)})
+    lives += _elsewhere(state)
+    lives.sort(key=lambda live: str(live["last_active"]), reverse=True)
+    working = {
+        live["session_id"]: own_files(live) for live in lives if live["was"] in (ALIVE, ELSEWHERE)
+    }
+    found = []
+    for live in lives:
+        if not everyone and live["was"] != ALIVE:
+            continue
+        session = live["session_id"]
+        mine = working.get(session, set())
+        shares = {other: sorted(mine & theirs) for other, theirs in working.items()}
+        names = ("session_id", "current_phase", "last_active")
+        found.append(
+            {
+                **{name: live[name] for name in names},
+                "condition": live["was"],
+                "machine": live.get("machine") or (live["process"] or {}).get("host"),
+                "files_processed": len(live["files_processed"]),
+                "last_checkpoint": live["last_checkpoint"],
+                "last_checkpoint_at": live["last_checkpoint_at"],
+                "shares": {
+                    other: paths for other, paths in shares.items() if paths and other != session
+                },
+            }
+        )
+    return found
+
+
+def own_files(live: dict[str, Any]) -> set[str]:
+    """Files that a session is about to change, or has changed lately itself."""
+    began = live["started"] or ""
+    lately = newest(live, RECENT_FILES)
+    files = live["files_processed"]
+    changed = {path for path in lately if path in files and files[path]["last"] >= began}
+    return changed | {call["path"] for call in live["in_flight"] if call.get("path")}
+
+
+def _elsewhere(state: State) -> list[dict[str, Any]]:
+    """The sessions of other machines as their last checkpoints have them.
+
+    Whether one still runs there cannot be seen from here.
+    """
+    found, strange = [], 0
+    names = [name for name in state.store.elsewhere() if name.startswith("session-")]
+    for name in names[:EXAMINED]:
+        other = state.sessions.checkpointed(name)
+        if other is None:
+            strange += 1
+        elif other["session_id"] != state.session:
+            host = (other["process"] or {}).get("host")
+            was = condition(other) if other["ended"] else ELSEWHERE
+            found.append({**other, "was": was, "machine": host or "unknown"})
+    if strange:
+        state.sessions.notices.append(
+            f"{strange} checkpoints of other machines are sealed with another key and were not "
+            "told to Claude; give each machine the same WORKFLOW_STATE_KEY, or run "
+            "`workflow-state trust`"
+        )
+    return found

@@ -10,11 +10,16 @@ from .context import LIMIT, Context
 from .interpreter import link_interpreter
 from .jsontext import dumps
 from .quoting import printable
+from .session import NEWEST, newest
 from .state import State, StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+
+EXCHANGE_SECONDS = 2.0
+"""What a start waits for other machines' checkpoints, where a server holds them."""
 
 
 def start(event: journal.Event) -> str:
@@ -36,12 +41,20 @@ def start(event: journal.Event) -> str:
         )
         return ""
     source = str(event.fields.get("source") or "startup")
+    try:
+        state.store.exchange(EXCHANGE_SECONDS)
+    except StateError as error:
+        state.sessions.notices.append(str(error))  # what is here is told all the same
     continues, alive = lineage.choose(state, source)
     told = journal.record(event, **({"continues": continues} if continues else {}))
     if told:
         state.sessions.notices.append(told)
     live = state.live()
     drifted = worktree.drift(project, live["fold"]["newest"])
+    for other in alive:
+        whole = state.sessions.live(other["session_id"]) or other
+        mine = lineage.own_files(whole) if whole["fold"]["newest"] or whole["in_flight"] else set()
+        other["shares"] = [path for path in newest(live, NEWEST) if path in mine]
     context = Context(live, continues, alive, drifted, time.time(), command_line())
     _print(context.render(_limit()), _notice(state, live, continues))
     try:

@@ -25,6 +25,7 @@ def close(event: journal.Event, project: str) -> list[str]:
     if records:
         journal.write(state.directory, event.session, *records)
     state.checkpoint_session(event.name)
+    state.store.exchange(0, take=False)
     return state.sessions.notices
 
 

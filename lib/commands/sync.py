@@ -1,0 +1,29 @@
+"""`sync`: exchange with other machines now, where a server holds what they share."""
+
+from __future__ import annotations
+
+from .answers import add
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+    from ..state import State
+    from .answers import Answer
+
+SECONDS = 30.0
+
+
+def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    """Add this command to the parser."""
+    add(commands, parents, "sync", sync, "exchange keys and checkpoints with other machines now")
+
+
+def sync(state: State, _arguments: argparse.Namespace) -> Answer:
+    """Give what is owed, take what is new."""
+    state.store.exchange(SECONDS)
+    others = len(state.store.elsewhere())
+    return {"elsewhere": others}, [
+        f"Nothing is owed; {others} checkpoints here are of other machines."
+    ]

@@ -1,0 +1,155 @@
+"""Moving a project's keys and checkpoints from one store to another: whole, proved, and resumable.
+
+The source is only read. What the target has already, as it is, is passed over, so a migration that
+was ended goes on where it was; what differs in the target is replaced. Journals stay where they
+are: they belong to no store.
+"""
+
+from __future__ import annotations
+
+from . import journal, replay
+from .jsontext import dumps
+from .sealing import Sealed, data_of, verdict_on
+from .session import plain
+from .stores import CHECKPOINTS, KEYS, Damaged, NewerVersion, StoreError, open_store
+from .table import listed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .state import State
+    from .stores import Document, Store
+
+
+SECONDS = 600.0
+"""What a server may take to be given all of it; `sync` sends what is left."""
+
+
+def migrate(
+    state: State, url: str, tell: Callable[[int, int], None] = lambda done, all_: None
+) -> dict[str, Any]:
+    """Copy all of a state's store to the store at `url`, and prove that it is there.
+
+    Gives "copied", "there" (already, as it is) and "left" (damaged, or of a later version: told of
+    in words). `tell` is called with how many documents are done and how many there are. Raises
+    StoreError.
+    """
+    target = open_store(url, state.directory)
+    counts: dict[str, Any] = {"copied": 0, "there": 0, "left": []}
+    if _place(target) == _place(state.store):
+        if type(target) is type(state.store):
+            raise StoreError("the store to migrate to is the one that is in use")
+        # One database serves both: what a server is to have is all there is to do.
+        counts["there"] = sum(len(target.names(shelf)) for shelf in (KEYS, CHECKPOINTS))
+        target.exchange(SECONDS)
+        return counts
+    with state.store.lock():
+        names = [(KEYS, name) for name in state.store.names(KEYS)]
+        names += [(CHECKPOINTS, name) for name in _in_order(state.store)]
+        for done, (shelf, name) in enumerate(names):
+            tell(done, len(names))
+            try:
+                document = state.store.read(shelf, name)
+            except (Damaged, NewerVersion) as error:
+                counts["left"].append(str(error))
+                continue
+            if document is not None:
+                counts[_copy(target, shelf, name, document)] += 1
+        tell(len(names), len(names))
+    target.exchange(SECONDS)
+    return counts
+
+
+def _in_order(store: Store) -> list[str]:
+    """Checkpoints by the time they were made: each differs little from the one before."""
+    made = []
+    for name in store.names(CHECKPOINTS):
+        try:
+            document = store.read(CHECKPOINTS, name)
+        except (Damaged, NewerVersion):
+            document = None
+        made.append((str(document["created"]) if document else "", name))
+    return [name for _, name in sorted(made)]
+
+
+def _copy(target: Store, shelf: str, name: str, document: Document) -> str:
+    """Write a document where it is not there yet, and read it back. Raises StoreError."""
+    content = _content(document)
+    if _content(_kept(target, shelf, name)) == content:
+        return "there"
+    if verdict_on(name, document) == replay.OURS:
+        target.write(shelf, name, target.seal(name, _listed(document)))
+    else:
+        # A stranger's stays a stranger's: `trust` adopts it, moving it does not.
+        target.write(shelf, name, _strangers(document))
+    if _content(_kept(target, shelf, name)) != content:
+        raise StoreError(
+            f"{shelf} {name} did not come back from the new store as it was; the old one is intact"
+        )
+    return "copied"
+
+
+def _kept(store: Store, shelf: str, name: str) -> Document | None:
+    try:
+        return store.read(shelf, name)
+    except Damaged:
+        return None  # it has been set aside, and is written anew
+
+
+def _strangers(document: Document) -> Document:
+    data = document.data if isinstance(document, Sealed) else b""
+    if data and not _has_rows(document):
+        return Sealed(document, data, replay.FOREIGN)
+    whole = _plain(document)
+    check = whole.pop("check", "")
+    data = bytes(data_of(whole))
+    body = data[: data.rfind(b"\n}")]
+    # Whole, and under no key: so nobody's.
+    check = journal.check(str(whole.get("name", "")), body, b"") if check else ""
+    return Sealed(whole, body + f',\n  "check": "{check}"\n}}\n'.encode(), replay.FOREIGN)
+
+
+def _has_rows(document: Document) -> bool:
+    session = document.get("session") or {}
+    tables = [session.get("files_processed"), session.get("files_read"), document.get("value")]
+    return any(hasattr(each, "ref") or hasattr(each, "mark") for each in tables)
+
+
+def _plain(document: Document) -> Document:
+    whole = _listed(document)
+    if whole.get("session"):
+        whole["session"] = plain(whole["session"])
+    return whole
+
+
+def _listed(document: Document) -> Document:
+    whole = dict(document)
+    if "value" in whole:
+        whole["value"] = listed(whole["value"])
+    if "keys" in whole:
+        whole["keys"] = {
+            key: {**kept, "value": listed(kept["value"])} for key, kept in whole["keys"].items()
+        }
+    return whole
+
+
+def _content(document: Document | None) -> str:
+    """What a document says, whoever sealed it and however its store keeps it."""
+    if document is None:
+        return ""
+    whole = _plain(document)
+    whole.pop("check", None)
+    for kept in whole.get("keys", {}).values():
+        kept.pop("check", None)
+    # Its members in any order: a store may have put its tables elsewhere. Their own order counts.
+    session = whole.pop("session", None) or {}
+    return dumps([sorted(whole), [whole[key] for key in sorted(whole)], sorted(session)]) + dumps(
+        [session[key] for key in sorted(session)]
+    )
+
+
+def _place(store: Store) -> str:
+    database = getattr(store, "database", None)
+    return str(database.path) if database else str(getattr(store, "directory", ""))

@@ -1,0 +1,248 @@
+"""Moving between any two stores: whole, in its order, resumable, with the source left alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from lib import journal
+from lib.migration import migrate
+from lib.state import State
+from lib.stores import CHECKPOINTS, KEYS, StoreError, open_store
+from tests.redis_server import Server
+from tests.store_contract import PATHS, call
+
+WAYS = [("json", "sqlite"), ("sqlite", "json"), ("sqlite", "redis"), ("json", "redis")]
+
+
+@pytest.fixture
+def urls(request, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKFLOW_STATE_PROJECT", "moved")
+    found = {"json": "json", "sqlite": f"sqlite:///{tmp_path}/elsewhere.db"}
+    callspec = getattr(request.node, "callspec", None)
+    if callspec is None or "redis" not in callspec.params["way"]:
+        yield found
+        return
+    server = Server(tmp_path / "server")
+    found["redis"] = server.url
+    yield found
+    server.kill()
+
+
+@pytest.fixture
+def directory(tmp_path) -> str:
+    (tmp_path / "project").mkdir()
+    return str(tmp_path / "project" / ".claude" / "state")
+
+
+def fill(directory: str) -> None:
+    """A session with checkpoints in several states, keys of all kinds, and a restore."""
+    for step in range(4):
+        for number in range(step * 5, step * 5 + 8):
+            journal.write(directory, "s", call(number))
+        journal.write(directory, "s", {**call(100 + step), "path": PATHS[step] or "x"})
+        state = State(directory, "s")
+        state.save_state("Plan", {"step": step, "text": "\ud800 \u2028"})
+        state.checkpoint_session("Stop")
+        state.checkpoint(f"Named-{step}")
+    State(directory, "s").restore_checkpoint("Named-1")
+
+
+def content(url: str, directory: str) -> dict:
+    """All that a store holds, less its seals."""
+    store = open_store(url, directory)
+    found = {}
+    for name in store.names(CHECKPOINTS):
+        whole = State.read_checkpoint(_over(store, directory), name)
+        whole.pop("check", None)
+        for kept in whole["keys"].values():
+            kept.pop("check", None)
+        found[name] = json.dumps(whole, sort_keys=True) + repr(
+            list((whole["session"] or {}).get("files_processed", ()))
+        )
+    for name in store.names(KEYS):
+        document = store.read(KEYS, name)
+        found["key", name] = (repr(document["value"]), document["timestamp"])
+        if name == "files_processed":
+            found["key", name] = (repr(list(document["value"])), document["timestamp"])
+    return found
+
+
+def _over(store, directory: str) -> State:
+    state = State(directory, "")
+    state.store = store
+    return state
+
+
+@pytest.mark.parametrize("way", WAYS, ids="-".join)
+def test_all_of_it_is_there_as_it_was(way, urls, directory, monkeypatch):
+    source, target = urls[way[0]], urls[way[1]]
+    monkeypatch.setenv("WORKFLOW_STATE_STORE", source)
+    fill(directory)
+    before = content(source, directory)
+    found = migrate(State(directory, ""), target)
+    assert (found["copied"], found["there"], found["left"]) == (len(before), 0, [])
+    assert content(target, directory) == before == content(source, directory)
+    found = migrate(State(directory, ""), target)
+    assert (found["copied"], found["there"]) == (0, len(before))
+
+
+@pytest.mark.parametrize("way", [("json", "sqlite"), ("sqlite", "json")], ids="-".join)
+def test_work_goes_on_in_the_new_store(way, urls, directory, monkeypatch):
+    monkeypatch.setenv("WORKFLOW_STATE_STORE", urls[way[0]])
+    fill(directory)
+    files = list(State(directory, "s").session_state()["files_processed"])
+    migrate(State(directory, ""), urls[way[1]])
+    monkeypatch.setenv("WORKFLOW_STATE_STORE", urls[way[1]])
+    journal.write(directory, "s", call(777))
+    State(directory, "s").checkpoint_session("Stop")
+    state = State(directory, "s")
+    assert list(state.session_state()["files_processed"]) == [*files, "f777"]
+    assert state.restore_checkpoint("Named-2")
+    assert state.load_state("Plan")["step"] == 2
+
+
+def test_many_checkpoints_of_one_session_are_not_many_copies(urls, directory, tmp_path):
+    import sqlite3
+
+    fill(directory)
+    migrate(State(directory, ""), urls["sqlite"])
+    database = sqlite3.connect(tmp_path / "elsewhere.db")
+    rows = database.execute("SELECT count(*) FROM rows").fetchone()[0]
+    database.close()
+    assert rows < 60  # 27 files, at 8 checkpoints and 2 of a restore
+
+
+def test_one_that_was_ended_goes_on(urls, directory, monkeypatch):
+    fill(directory)
+    before = content("json", directory)
+
+    class Ended(Exception):
+        pass
+
+    def end(done: int, _all: int) -> None:
+        if done == 4:
+            raise Ended
+
+    with pytest.raises(Ended):
+        migrate(State(directory, ""), urls["sqlite"], end)
+    found = migrate(State(directory, ""), urls["sqlite"])
+    assert (found["copied"], found["there"]) == (len(before) - 4, 4)
+    assert content(urls["sqlite"], directory) == before
+
+
+def test_the_source_is_left_alone_to_the_byte(urls, directory):
+    fill(directory)
+
+    def digests() -> dict:
+        return {
+            path: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in Path(directory).rglob("*")
+            if path.is_file()
+        }
+
+    before = digests()
+    migrate(State(directory, ""), urls["sqlite"])
+    assert digests() == before
+
+
+@pytest.mark.parametrize("way", [("json", "sqlite"), ("sqlite", "json")], ids="-".join)
+def test_a_strangers_stays_a_strangers(way, urls, directory, monkeypatch):
+    monkeypatch.setenv("WORKFLOW_STATE_STORE", urls[way[0]])
+    monkeypatch.setenv("WORKFLOW_STATE_KEY", "a stranger's")
+    fill(directory)
+    before = content(urls[way[0]], directory)
+    monkeypatch.setenv("WORKFLOW_STATE_KEY", "mine")
+    migrate(State(directory, ""), urls[way[1]])
+    target = open_store(urls[way[1]], directory)
+    worths = {target.read(CHECKPOINTS, name).worth for name in target.names(CHECKPOINTS)}
+    assert worths == {"foreign"}
+    assert content(urls[way[1]], directory) == before
+
+
+def test_what_is_damaged_is_told_and_the_rest_is_copied(urls, directory):
+    fill(directory)
+    (Path(directory) / "checkpoints" / "Broken.json").write_text("{")
+    name = journal.stem("Broken")
+    (Path(directory) / "checkpoints" / "Broken.json").rename(
+        Path(directory) / "checkpoints" / f"{name}.json"
+    )
+    found = migrate(State(directory, ""), urls["sqlite"])
+    assert found["copied"] > 8
+    assert open_store(urls["sqlite"], directory).read(CHECKPOINTS, "Broken") is None
+
+
+def test_from_sqlite_to_a_server_only_what_others_see_is_sent(directory, monkeypatch, tmp_path):
+    server = Server(tmp_path / "server")
+    try:
+        monkeypatch.setenv("WORKFLOW_STATE_PROJECT", "moved")
+        monkeypatch.setenv("WORKFLOW_STATE_STORE", "sqlite")
+        fill(directory)
+        before = content("sqlite", directory)
+        found = migrate(State(directory, ""), server.url)
+        assert (found["copied"], found["there"]) == (0, len(before))
+        (tmp_path / "other").mkdir()
+        other = str(tmp_path / "other" / ".claude" / "state")
+        open_store(server.url, other).exchange(60)
+        assert content(server.url, other) == before
+    finally:
+        server.kill()
+
+
+def test_to_itself_is_refused(directory):
+    with pytest.raises(StoreError, match="in use"):
+        migrate(State(directory, ""), "json")
+
+
+class TestCommand:
+    def test_it_says_which_setting_to_change_and_work_goes_on(self, hooks):
+        hooks.prompt("s")
+        hooks.call("s", "Write", "t1", {"file_path": f"{hooks.project}/a.py"})
+        hooks.stop("s")
+        done = hooks.cli("migrate", "--to", "sqlite")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert '"env": {"WORKFLOW_STATE_STORE": "sqlite"}' in done.stdout
+        hooks.environment["WORKFLOW_STATE_STORE"] = "sqlite"
+        hooks.call("s", "Write", "t2", {"file_path": f"{hooks.project}/b.py"})
+        hooks.stop("s")
+        assert list(hooks.show("s")["files_processed"]) == ["a.py", "b.py"]
+
+    def test_a_password_in_the_address_is_not_printed(self, hooks):
+        hooks.environment["WORKFLOW_STATE_PROJECT"] = "moved"
+        done = hooks.cli("migrate", "--to", "redis://user:hunter2@127.0.0.1:1/0", "--json")
+        assert "hunter2" not in done.stdout + done.stderr
+
+
+class TestSessions:
+    def test_who_is_alive_and_what_two_share(self, hooks):
+        import os
+
+        hooks.environment["CLAUDE_PID"] = str(os.getpid())
+        for session in ("one", "two"):
+            hooks.start(session)
+            hooks.prompt(session)
+            for path in ("both.py", f"{session}.py"):
+                hooks.call(
+                    session, "Write", f"{session}{path}", {"file_path": f"{hooks.project}/{path}"}
+                )
+            hooks.stop(session)
+        listed = json.loads(hooks.cli("sessions", "--json").stdout)
+        assert {each["session_id"]: each["condition"] for each in listed} == {
+            "one": "alive",
+            "two": "alive",
+        }
+        assert [each["shares"] for each in listed] == [{"one": ["both.py"]}, {"two": ["both.py"]}]
+        assert "one and two both work on: both.py" in hooks.cli("sessions").stdout
+        # Each is told at its own start.
+        for session in ("one", "two"):
+            told = hooks.start(session, "compact")
+            assert 'works on the same files: "both.py"' in told
+
+    def test_all_lists_those_that_ended(self, hooks):
+        hooks.prompt("one")
+        hooks.end("one")
+        assert "No session is alive" in hooks.cli("sessions").stdout
+        assert "stopped" in hooks.cli("sessions", "--all").stdout

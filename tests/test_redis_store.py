@@ -1,0 +1,579 @@
+"""The Redis store: the contract, what other machines see, and the faults of networks and servers."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lib import journal
+from lib.state import State
+from lib.stores import CHECKPOINTS, KEYS, NewerVersion, StoreError, locks, open_store
+from lib.stores.identity import normalised, project_name
+from lib.table import Table
+from tests.conftest import ROOT, Hooks
+from tests.redis_server import Server, free_port
+from tests.store_contract import about, call, session_document
+from tests.test_sqlite_store import TestSqlite as OnThisMachine
+
+PROJECT = "test/project"
+
+
+@pytest.fixture(autouse=True)
+def _project(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same project and the same key on every machine of a test; busy is told at once."""
+    monkeypatch.setenv("WORKFLOW_STATE_PROJECT", PROJECT)
+    monkeypatch.setenv("WORKFLOW_STATE_KEY", "shared by the machines")
+    monkeypatch.setattr(locks, "LOCK_SECONDS", 0.1)
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def server(shared_server):
+    """A server that holds nothing, and is as others find it afterwards."""
+    shared_server.client().flushall()
+    return shared_server
+
+
+@pytest.fixture
+def own_server(tmp_path):
+    """A server that a test may mistreat."""
+    server = Server(tmp_path / "server")
+    yield server
+    server.kill()
+
+
+def machine(tmp_path: Path, name: str) -> str:
+    """The state directory of the project on a machine."""
+    (tmp_path / name).mkdir(exist_ok=True)
+    return str(tmp_path / name / ".claude" / "state")
+
+
+def everything(url: str, directory: str) -> dict:
+    """All documents of a store, tables as dicts."""
+    store, found = open_store(url, directory), {}
+    for shelf in (KEYS, CHECKPOINTS):
+        for name in store.names(shelf):
+            try:
+                each = dict(store.read(shelf, name))
+            except NewerVersion:
+                continue
+            session = each.get("session")
+            if session:
+                tables = ("files_processed", "files_read")
+                each["session"] = {
+                    key: list(value.items()) if key in tables else value
+                    for key, value in session.items()
+                }
+            if "value" in each and hasattr(each["value"], "table"):
+                each["value"] = list(each["value"] or ())
+            each["keys"] = {
+                key: {**kept, "value": repr(list(kept["value"] or ()))}
+                for key, kept in each.get("keys", {}).items()
+                if isinstance(kept["value"], list) or hasattr(kept["value"], "table")
+            }
+            found[shelf, name] = each
+    return found
+
+
+class TestRedis(OnThisMachine):
+    """The whole contract; and whatever a case leaves, another machine has."""
+
+    @pytest.fixture
+    def where(self, server, tmp_path):
+        (tmp_path / "project").mkdir()
+        return server.url, str(tmp_path / "project" / ".claude" / "state")
+
+    @pytest.fixture(autouse=True)
+    def _another_machine_has_it(self, where, tmp_path, monkeypatch):
+        yield
+        monkeypatch.setenv("WORKFLOW_STATE_KEY", "shared by the machines")
+        open_store(*where).exchange(60)
+        other = machine(tmp_path, "elsewhere")
+        open_store(where[0], other).exchange(60)
+        assert everything(where[0], other) == everything(*where)
+
+
+class TestManyMachines:
+    def test_what_one_saves_another_loads(self, server, tmp_path):
+        one, two = (open_store(server.url, machine(tmp_path, name)) for name in ("one", "two"))
+        one.write(KEYS, "plan", one.seal("plan", {"value": [1], "timestamp": journal.now()}))
+        one.exchange(10)
+        assert two.read(KEYS, "plan") is None
+        two.exchange(10)
+        assert two.read(KEYS, "plan")["value"] == [1]
+        assert two.read(KEYS, "plan").worth == "ours"
+
+    def test_what_was_saved_last_counts_whoever_sends_first(self, server, tmp_path):
+        one, two = (open_store(server.url, machine(tmp_path, name)) for name in ("one", "two"))
+        one.write(KEYS, "plan", {"value": "earlier", "timestamp": "2026-01-01T00:00:00.000Z"})
+        two.write(KEYS, "plan", {"value": "later", "timestamp": "2026-01-02T00:00:00.000Z"})
+        for first, second in ((two, one), (one, two), (two, one)):
+            first.exchange(10)
+            second.exchange(10)
+        assert [store.read(KEYS, "plan")["value"] for store in (one, two)] == ["later", "later"]
+
+    def test_what_one_removes_goes_everywhere(self, server, tmp_path):
+        one, two = (open_store(server.url, machine(tmp_path, name)) for name in ("one", "two"))
+        one.write(KEYS, "plan", {"value": 1, "timestamp": journal.now()})
+        one.exchange(10)
+        two.exchange(10)
+        two.delete(KEYS, "plan")
+        two.exchange(10)
+        one.exchange(10)
+        assert (one.names(KEYS), two.names(KEYS)) == ([], [])
+        one.write(KEYS, "plan", {"value": 2, "timestamp": journal.now()})
+        one.exchange(10)
+        two.exchange(10)
+        assert two.read(KEYS, "plan")["value"] == 2
+
+    def test_only_what_is_new_is_sent(self, server, tmp_path, monkeypatch):
+        directory = machine(tmp_path, "one")
+        monkeypatch.setenv("WORKFLOW_STATE_STORE", server.url)
+        for number in range(200):
+            journal.write(directory, "s", call(number))
+        State(directory, "s").checkpoint_session("Stop")
+        open_store(server.url, directory).exchange(10)
+        rows = [name for name in server.client().keys() if b":rows:" in name]
+        sent = {name: server.client().zcard(name) for name in rows}
+        journal.write(directory, "s", call(777))
+        State(directory, "s").checkpoint_session("Stop")
+        before = server.client().info()["total_net_input_bytes"]
+        open_store(server.url, directory).exchange(10)
+        assert server.client().info()["total_net_input_bytes"] - before < 40_000
+        assert sum(map(server.client().zcard, rows)) == sum(sent.values()) + 1
+
+    def test_nothing_owed_sends_nothing(self, server, tmp_path):
+        store = open_store(server.url, machine(tmp_path, "one"))
+        store.write(KEYS, "plan", {"value": 1, "timestamp": journal.now()})
+        assert store.owed() == 1
+        store.exchange(10)
+        assert store.owed() == 0
+        before = server.client().info("commandstats").get("cmdstat_hset", {}).get("calls")
+        store.exchange(10)
+        after = server.client().info("commandstats").get("cmdstat_hset", {}).get("calls")
+        assert before == after
+
+    def test_a_session_of_another_machine_is_continued_with_rows_of_ones_own(
+        self, server, tmp_path, monkeypatch
+    ):
+        one, two = machine(tmp_path, "one"), machine(tmp_path, "two")
+        monkeypatch.setenv("WORKFLOW_STATE_STORE", server.url)
+        for number in range(20):
+            journal.write(one, "s", call(number))
+        State(one, "s").checkpoint_session("Stop")
+        open_store(server.url, one).exchange(10)
+        open_store(server.url, two).exchange(10)
+        continues = {"session": "s", "checkpoint": True, "source": "startup"}
+        journal.write(two, "t", {"event": "SessionStart", "continues": continues}, call(77))
+        State(two, "t").checkpoint_session("Stop")
+        open_store(server.url, two).exchange(10)
+        journal.write(one, "s", call(88))
+        State(one, "s").checkpoint_session("Stop")
+        for directory in (one, two, one):
+            open_store(server.url, directory).exchange(10)
+        expected = [f"f{number}" for number in range(20)]
+        for directory in (one, two):
+            state = State(directory, "")
+            for session, last in (("s", "f88"), ("t", "f77")):
+                document = state.read_checkpoint(f"session-{session}")
+                assert list(document["session"]["files_processed"]) == [*expected, last]
+
+    def test_a_later_format_is_refused_and_left_as_it_is(self, server, tmp_path):
+        store = open_store(server.url, machine(tmp_path, "one"))
+        server.client().set(f"workflow-state:{{{PROJECT}}}:format", 2)
+        store.write(KEYS, "plan", {"value": 1, "timestamp": journal.now()})
+        with pytest.raises(NewerVersion, match="version '2'"):
+            store.exchange(10)
+        assert len(server.client().keys()) == 1
+
+
+class TestSecrets:
+    PASSWORD = "hunter2-correct-horse"
+
+    def dump(self, server) -> str:
+        client, found = server.client(), []
+        for name in client.keys():
+            kind = client.type(name)
+            found.append(
+                client.hgetall(name)
+                if kind == b"hash"
+                else client.zrange(name, 0, -1)
+                if kind == b"zset"
+                else client.get(name)
+            )
+        return repr(found)
+
+    def test_are_masked_before_they_leave_the_machine(self, server, tmp_path, monkeypatch):
+        directory = machine(tmp_path, "one")
+        monkeypatch.setenv("WORKFLOW_STATE_STORE", server.url)
+        state = State(directory, "")
+        value = {"password": self.PASSWORD, "note": f"token={self.PASSWORD}", "safe": "stays"}
+        state.save_state("plan", value)
+        state.checkpoint("named")
+        state.store.exchange(10)
+        assert self.PASSWORD not in self.dump(server)
+        assert "stays" in self.dump(server)
+        assert state.load_state("plan") == value
+        other = machine(tmp_path, "two")
+        open_store(server.url, other).exchange(10)
+        assert State(other, "").load_state("plan") == {
+            "password": "***",
+            "note": "token=***",
+            "safe": "stays",
+        }
+        assert State(other, "").restore_checkpoint("named")
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "redis://user:{}@127.0.0.1:{}/0",
+            "redis://user:{}@127.0.0.1:port/0",
+            "rediss://user:{}@127.0.0.1:{}/0?ssl_cert_reqs=nonsense",
+            "redis://user:{}@[::1/0",
+        ],
+    )
+    def test_a_password_is_in_no_error_and_not_on_the_disk(self, tmp_path, address):
+        url = address.format(self.PASSWORD, free_port())
+        store = open_store(url, machine(tmp_path, "one"))
+        store.write(KEYS, "plan", {"value": 1, "timestamp": journal.now()})
+        with pytest.raises(StoreError) as told:
+            store.exchange(5)
+        chain, error = [], told.value
+        while error is not None and len(chain) < 9:
+            chain.append(f"{error!r} {error}")
+            error = None if error.__suppress_context__ else error.__context__
+        assert self.PASSWORD not in "".join(chain)
+        for path in tmp_path.rglob("*"):
+            assert not path.is_file() or self.PASSWORD.encode() not in path.read_bytes()
+
+
+class TestFaults:
+    """Nothing is lost, and nothing is there twice."""
+
+    @pytest.fixture
+    def busy(self, own_server, tmp_path, monkeypatch):
+        """A machine that owes the server many documents and rows."""
+        directory = machine(tmp_path, "one")
+        monkeypatch.setenv("WORKFLOW_STATE_STORE", own_server.url)
+        store = open_store(own_server.url, directory)
+        with store.lock():
+            for number in range(150):
+                store.write(KEYS, f"k{number}", {"value": "x" * 2000, "timestamp": journal.now()})
+            for number in range(3):
+                files = Table({f"d{number}/f{each}": about(each) for each in range(3000)})
+                name = f"c{number}"
+                store.write(CHECKPOINTS, name, store.seal(name, session_document(name, files)))
+        return directory
+
+    def arrived(self, url: str, tmp_path: Path, directory: str, name: str = "fresh") -> bool:
+        fresh = machine(tmp_path, name)
+        open_store(url, fresh).exchange(60)
+        return everything(url, fresh) == everything(url, directory)
+
+    def test_a_server_that_is_gone_is_told_and_what_is_owed_is_sent_later(
+        self, own_server, tmp_path, busy
+    ):
+        own_server.kill()
+        with pytest.raises(StoreError, match="ConnectionError"):
+            open_store(own_server.url, busy).exchange(5)
+        assert open_store(own_server.url, busy).owed() == 153
+        own_server.start()
+        open_store(own_server.url, busy).exchange(60)
+        assert open_store(own_server.url, busy).owed() == 0
+        assert self.arrived(own_server.url, tmp_path, busy)
+
+    def test_a_server_that_stands_still_is_given_up(self, own_server, tmp_path, busy):
+        own_server.signal(signal.SIGSTOP)
+        with pytest.raises(StoreError):
+            open_store(own_server.url, busy).exchange(0.3)
+        own_server.signal(signal.SIGCONT)
+        open_store(own_server.url, busy).exchange(60)
+        assert self.arrived(own_server.url, tmp_path, busy)
+
+    def test_a_server_killed_in_the_middle_has_what_it_confirmed(self, own_server, tmp_path, busy):
+        code = (
+            f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+            "from lib.stores import open_store, redis\n"
+            "redis.BYTES_AT_A_TIME = 20000; redis.ROWS_AT_A_TIME = 100\n"
+            "print('begun', flush=True)\n"
+            f"open_store({own_server.url!r}, {busy!r}).exchange(60)\n"
+        )
+        for sent in (3, 20, 60):
+            with subprocess.Popen(
+                [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            ) as running:
+                assert running.stdout.readline() == b"begun\n"
+                client = own_server.client()
+                while running.poll() is None:
+                    stats = client.info("commandstats")
+                    if stats.get("cmdstat_evalsha", {"calls": 0})["calls"] >= sent:
+                        break
+                own_server.kill()
+                running.communicate(timeout=60)
+            own_server.start()
+        open_store(own_server.url, busy).exchange(60)
+        assert open_store(own_server.url, busy).owed() == 0
+        assert self.arrived(own_server.url, tmp_path, busy)
+
+    def test_a_sender_killed_in_the_middle_sends_nothing_twice(self, own_server, tmp_path, busy):
+        code = (
+            f"import os, sys; sys.path.insert(0, {str(ROOT)!r})\n"
+            "from lib.stores import open_store, redis\n"
+            "redis.BYTES_AT_A_TIME = 20000; redis.ROWS_AT_A_TIME = 100\n"
+            "real, left = redis._Parcel.arrived, int(sys.argv[1])\n"
+            "def arrived(self, *given):\n"
+            "    global left\n"
+            "    left -= 1\n"
+            "    if not left: os._exit(9)\n"
+            "    real(self, *given)\n"
+            "redis._Parcel.arrived = arrived\n"
+            f"open_store({own_server.url!r}, {busy!r}).exchange(60)\n"
+        )
+        for left in (1, 2, 5, 30, 40):
+            done = subprocess.run([sys.executable, "-c", code, str(left)], check=False, timeout=60)
+            assert done.returncode == 9
+        open_store(own_server.url, busy).exchange(60)
+        client = own_server.client()
+        rows = [name for name in client.keys() if b":rows:" in name]
+        assert sum(map(client.zcard, rows)) == 9000
+        assert self.arrived(own_server.url, tmp_path, busy)
+
+    def test_a_server_out_of_memory_is_told_and_what_is_owed_is_sent_later(
+        self, own_server, tmp_path, busy
+    ):
+        client = own_server.client()
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", client.info("memory")["used_memory"] + 300_000)
+        with pytest.raises(StoreError, match="OutOfMemory"):
+            open_store(own_server.url, busy).exchange(60)
+        assert State(busy, "").load_state("k7") == "x" * 2000
+        client.config_set("maxmemory", 0)
+        open_store(own_server.url, busy).exchange(60)
+        assert self.arrived(own_server.url, tmp_path, busy)
+
+    def test_a_replica_that_lags_gets_what_it_lacks(self, own_server, tmp_path, busy, monkeypatch):
+        replica = Server(tmp_path / "replica", "--replicaof", f"127.0.0.1 {own_server.port}")
+        try:
+            open_store(own_server.url, busy).exchange(60)
+            while replica.client().info("replication")["master_link_status"] != "up":
+                pass
+            own_server.client().wait(1, 0)
+            replica.client().replicaof("NO", "ONE")  # from here on it hears nothing any more
+            store = open_store(own_server.url, busy)
+            store.write(KEYS, "late", {"value": "late", "timestamp": journal.now()})
+            files = store.read(CHECKPOINTS, "c0")["session"]["files_processed"]
+            files["late.py"] = about(77)
+            store.write(CHECKPOINTS, "c0", store.seal("c0", session_document("c0", files)))
+            store.exchange(60)
+            assert store.owed() == 0
+            own_server.kill()
+            moved = open_store(replica.url, busy)
+            moved.exchange(60)
+            moved.exchange(60)
+            assert self.arrived(replica.url, tmp_path, busy)
+        finally:
+            replica.kill()
+
+    def test_a_server_that_was_emptied_gets_everything_again(self, own_server, tmp_path, busy):
+        open_store(own_server.url, busy).exchange(60)
+        own_server.client().flushall()
+        open_store(own_server.url, busy).exchange(60)
+        assert self.arrived(own_server.url, tmp_path, busy)
+
+
+class TestTls:
+    PASSWORD = "correct-horse-battery"
+
+    @pytest.fixture
+    def tls(self, tmp_path):
+        folder = tmp_path / "tls"
+        folder.mkdir()
+        subprocess.run(
+            "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost "
+            "-addext subjectAltName=IP:127.0.0.1,DNS:localhost -keyout key.pem -out cert.pem".split(),
+            cwd=folder,
+            check=True,
+            capture_output=True,
+        )
+        port = free_port()
+        files = {"cert": "cert.pem", "key": "key.pem", "ca-cert": "cert.pem"}
+        options = [
+            each
+            for name, file in files.items()
+            for each in (f"--tls-{name}-file", str(folder / file))
+        ]
+        options += ["--tls-auth-clients", "no", "--tls-port", str(port), "--port", "0"]
+        (folder / "users.acl").write_text(
+            "user default off\n"
+            f"user worker on >{self.PASSWORD} ~workflow-state:* +@all -@dangerous\n"
+        )
+        server = object.__new__(Server)
+        server.folder, server.port = folder, port
+        server.options = (*options, "--aclfile", str(folder / "users.acl"))
+        from tests.redis_server import need
+
+        need()
+        server.start()
+        yield server, folder / "cert.pem"
+        server.kill()
+
+    def test_a_user_and_a_password_over_tls(self, tls, tmp_path, monkeypatch):
+        server, certificate = tls
+        query = f"?ssl_ca_certs={certificate}"
+        address = f"rediss://worker:{self.PASSWORD}@127.0.0.1:{server.port}/0{query}"
+        store = open_store(address, machine(tmp_path, "one"))
+        store.write(KEYS, "plan", {"value": 1, "timestamp": journal.now()})
+        store.exchange(10)
+        monkeypatch.setenv("WORKFLOW_STATE_REDIS_USER", "worker")
+        monkeypatch.setenv("WORKFLOW_STATE_REDIS_PASSWORD", self.PASSWORD)
+        bare = f"rediss://127.0.0.1:{server.port}/0{query}"
+        other = open_store(bare, machine(tmp_path, "two"))
+        other.exchange(10)
+        assert other.read(KEYS, "plan")["value"] == 1
+
+    def test_a_wrong_password_is_told_without_it(self, tls, tmp_path):
+        server, certificate = tls
+        address = f"rediss://worker:wrong-{self.PASSWORD}@127.0.0.1:{server.port}/0"
+        store = open_store(f"{address}?ssl_ca_certs={certificate}", machine(tmp_path, "one"))
+        with pytest.raises(StoreError, match="Authentication") as told:
+            store.exchange(10)
+        assert self.PASSWORD not in str(told.value)
+
+    def test_a_certificate_that_nobody_vouches_for_is_refused(self, tls, tmp_path):
+        server, _ = tls
+        address = f"rediss://worker:{self.PASSWORD}@127.0.0.1:{server.port}/0"
+        with pytest.raises(StoreError):
+            open_store(address, machine(tmp_path, "one")).exchange(10)
+
+
+class TestHooks:
+    @pytest.fixture
+    def machines(self, server, tmp_path):
+        """Two machines with the project, each with a home of its own."""
+        found = []
+        for name in ("one", "two"):
+            project, home = tmp_path / name / "project", tmp_path / name / "home"
+            project.mkdir(parents=True)
+            home.mkdir()
+            environment = {
+                "WORKFLOW_STATE_STORE": server.url,
+                "WORKFLOW_STATE_PROJECT": PROJECT,
+                "WORKFLOW_STATE_KEY": "shared",
+            }
+            found.append(Hooks(project, home, environment))
+        return found
+
+    def work(self, hooks):
+        hooks.prompt("one", "Write it.")
+        for number in range(3):
+            path = hooks.project / f"f{number}.py"
+            path.write_text(str(number))
+            hooks.call("one", "Write", f"t{number}", {"file_path": str(path)})
+        hooks.stop("one")
+        done = hooks.cli("sync")
+        assert (done.returncode, done.stderr) == (0, "")
+
+    def test_a_session_on_another_machine_continues_and_says_so(self, machines):
+        one, two = machines
+        self.work(one)
+        told = two.start("two")
+        assert "continues session one of the machine" in told
+        assert "Files changed (3)" in told
+        assert "Write it." in told
+        assert "gone" in told  # the files are not on this machine
+
+    def test_under_another_key_the_user_is_told_and_claude_is_not(self, machines):
+        one, two = machines
+        self.work(one)
+        two.environment["WORKFLOW_STATE_KEY"] = "another"
+        event = {"hook_event_name": "SessionStart", "session_id": "two", "source": "startup"}
+        output = two.send({**event, "cwd": str(two.project)})
+        assert "f1.py" not in output
+        assert "sealed with another key" in json.loads(output)["systemMessage"]
+
+    def test_a_stop_needs_no_server(self, machines):
+        one, two = machines
+        good = one.environment["WORKFLOW_STATE_STORE"]
+        one.environment["WORKFLOW_STATE_STORE"] = f"redis://127.0.0.1:{free_port()}/0"
+        one.prompt("one", "Write it.")
+        one.call("one", "Write", "t1", {"file_path": str(one.project / "f1.py")})
+        one.stop("one")
+        assert list(one.show("one")["files_processed"]) == ["f1.py"]
+        one.environment["WORKFLOW_STATE_STORE"] = good
+        assert one.cli("sync").returncode == 0
+        assert "f1.py" in two.start("two")
+
+    def test_a_start_without_a_server_tells_what_is_here(self, machines):
+        one, _ = machines
+        self.work(one)
+        one.environment["WORKFLOW_STATE_STORE"] = f"redis://127.0.0.1:{free_port()}/0"
+        event = {"hook_event_name": "SessionStart", "session_id": "next", "source": "startup"}
+        output = json.loads(one.send({**event, "cwd": str(one.project)}))
+        assert "f1.py" in output["hookSpecificOutput"]["additionalContext"]
+        assert "what is owed stays owed" in output["systemMessage"]
+
+
+REMOTES = {
+    "https": "https://github.com/owner/name.git",
+    "https with a user and a password": "https://user:secret@GitHub.com/owner/name.git",
+    "https with a port": "https://github.com:443/owner/name/",
+    "ssh": "ssh://git@github.com/owner/name",
+    "ssh with a port": "ssh://git@github.com:22/owner/name.git",
+    "scp": "git@github.com:owner/name.git",
+    "scp without a user": "github.com:owner/name",
+    "git": "git://github.com/owner/name.git",
+}
+
+
+class TestIdentity:
+    @pytest.mark.parametrize("remote", REMOTES.values(), ids=REMOTES)
+    def test_all_forms_of_a_remote_are_one_project(self, remote):
+        assert normalised(remote) == "github.com/owner/name"
+
+    @pytest.mark.parametrize("remote", ["", "/srv/git/name.git", "../name", "file:///srv/name"])
+    def test_a_path_names_nothing_on_another_machine(self, remote):
+        assert normalised(remote) == ""
+
+    def test_it_is_found_in_git_also_in_a_linked_worktree(self, tmp_path, monkeypatch):
+        monkeypatch.delenv("WORKFLOW_STATE_PROJECT")
+        main, linked = tmp_path / "main", tmp_path / "linked"
+        git = ["git", "-c", "user.name=n", "-c", "user.email=e@example.org", "-C", str(main)]
+        subprocess.run(["git", "init", "-q", str(main)], check=True)
+        subprocess.run([*git, "remote", "add", "origin", REMOTES["scp"]], check=True)
+        subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+        subprocess.run([*git, "worktree", "add", "-q", str(linked)], check=True)
+        for project in (main, linked):
+            assert project_name(f"{project}/.claude/state") == "github.com/owner/name"
+
+    def test_without_a_remote_it_is_asked_for(self, tmp_path, monkeypatch):
+        monkeypatch.delenv("WORKFLOW_STATE_PROJECT")
+        with pytest.raises(StoreError, match="WORKFLOW_STATE_PROJECT"):
+            project_name(machine(tmp_path, "one"))
+
+
+def test_a_python_without_the_package_is_told_how_to_get_it(tmp_path, monkeypatch, server):
+    store = open_store(server.url, machine(tmp_path, "one"))
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(StoreError, match="pip install redis"):
+        store.exchange(5)
+
+
+def test_the_client_is_loaded_by_an_exchange_only():
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from lib.stores import open_store\n"
+        "open_store('redis://127.0.0.1:1/0', '/nonexistent')\n"
+        "sys.exit('redis' in sys.modules or 'threading' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-I", "-S", "-c", code], check=False).returncode == 0
