@@ -12,7 +12,7 @@ BENCH := $(VENV)/bench
 REPORT := $(VENV)/report
 
 .DEFAULT_GOAL := help
-.PHONY: help test faults mutations e2e e2e-print e2e-interactive e2e-no-ops e2e-waiting fuzz bench bench-quick profile report report-page report-pictures lint types demo check clean
+.PHONY: help test faults mutations e2e e2e-print e2e-interactive e2e-no-ops e2e-waiting fuzz bench bench-quick bench-stores profile report report-page report-pictures lint types demo check clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-17s%s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ report-page: report/node_modules/installed ## build lib/report/page.html from re
 
 report-pictures: $(REPORT)/installed report-page ## take the pictures of docs/report.md (needs Chromium)
 	$(REPORT)/bin/python -m tests.report.pictures
+
+bench-stores: $(TEST)/installed ## measure the stores side by side, and 200 machines on one Redis (minutes)
+	$(TEST)/bin/python -m benchmarks.stores
 
 lint: $(LINT)/installed ## check style and formatting
 	$(LINT)/bin/ruff check

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
 from .answers import add
+from .progress import Progress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +36,8 @@ def migrate(state: State, arguments: argparse.Namespace) -> Answer:
     """Copy, and say which setting to change."""
     from ..migration import migrate as move
 
-    found = move(state, arguments.to, _progress if sys.stderr.isatty() else lambda *_: None)
+    with Progress("migrate") as progress:
+        found = move(state, arguments.to, progress.items)
     state.sessions.notices += found["left"]
     address, _, rest = arguments.to.rpartition("@")
     shown = f"{address.partition('://')[0]}://{rest}" if address else arguments.to
@@ -49,8 +49,3 @@ def migrate(state: State, arguments: argparse.Namespace) -> Answer:
     ]
     return {**found, "setting": {"WORKFLOW_STATE_STORE": shown}}, lines
 
-
-def _progress(done: int, all_: int) -> None:
-    """On a terminal only, in one line of it."""
-    sys.stderr.write(f"\r{done} of {all_}" + ("\n" if done == all_ else ""))
-    sys.stderr.flush()

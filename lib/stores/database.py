@@ -275,7 +275,8 @@ class Database:
         try:
             folder = self._folder(create=True)
             try:
-                file = os.path.basename(self.path) + ".lock"
+                # Not FILE.lock, which is what SQLite makes where a file system has no other locks.
+                file = f".{os.path.basename(self.path)}.lock"
                 where = os.path.join(os.path.dirname(self.path), file)
                 return locks.acquire(folder, file, where)
             finally:
