@@ -25,10 +25,12 @@ from .aside import set_aside
 from .founding import CREATE, furnish, sync_names
 from .jsontext import dumps, loads
 from .lineage import is_running
+from .migration import whole
 from .sealing import data_of, sealed, verdict_on
 from .sessions import checkpoint_name
 from .stores import CHECKPOINTS, KEYS, Damaged, NewerVersion, StoreError
-from .stores.json_files import SIZE_LIMIT, JsonFiles
+from .stores.documents import SIZE_LIMIT
+from .stores.json_files import JsonFiles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -211,12 +213,11 @@ def write(state: State, out: BinaryIO, passed: Passed = None) -> dict[str, int]:
     writer = _Writer(out, passed)
     writer.add(HEAD, dumps({"format": FORMAT, "v": VERSION}).encode() + b"\n")
     for name, document in sorted(keys.items()):
-        counts[KEYS] += _add(writer, KEYS, name, document)
+        counts[KEYS] += _add(writer, KEYS, name, document, notices)
     # Before the journals: a checkpoint must not reach further than the journal it comes with.
     for name in store.names(CHECKPOINTS):
-        counts[CHECKPOINTS] += _add(
-            writer, CHECKPOINTS, name, _document(store, CHECKPOINTS, name, notices)
-        )
+        document = _document(store, CHECKPOINTS, name, notices)
+        counts[CHECKPOINTS] += _add(writer, CHECKPOINTS, name, document, notices)
     for session in sorted(session for _, session in workspace.journals(state.directory)):
         try:
             descriptor = workspace.open_journal(state.directory, session)
@@ -240,10 +241,17 @@ def _document(store: Any, shelf: str, name: str, notices: list[str]) -> Document
     return document
 
 
-def _add(writer: _Writer, shelf: str, name: str, document: Document | None) -> bool:
-    if document is not None:
-        writer.add(member_of(shelf, name), data_of(document))
-    return document is not None
+def _add(
+    writer: _Writer, shelf: str, name: str, document: Document | None, notices: list[str]
+) -> bool:
+    if document is None:
+        return False
+    data = data_of(whole(name, document))
+    if len(data) > SIZE_LIMIT:  # only of a store that keeps its rows apart; the journal has it all
+        notices.append(f"left out: {member_of(shelf, name)} has {len(data) >> 20} MB")
+        return False
+    writer.add(member_of(shelf, name), data)
+    return True
 
 
 # --- in: the file ------------------------------------------------------------------------------
@@ -524,7 +532,7 @@ def decide(state: State, directory: str, member: str) -> str:
     if there is None:
         return NEW
     staged = JsonFiles(directory).read(shelf, name)
-    if staged is None or data_of(there) == data_of(staged):
+    if staged is None or data_of(whole(name, there)) == data_of(staged):
         return SAME
     if shelf == KEYS:
         return SAME if there["value"] == staged["value"] else KEPT

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from . import journal, replay
 from .jsontext import dumps
-from .sealing import Sealed, data_of, verdict_on
+from .sealing import Sealed, data_of, sealed, verdict_on
 from .session import plain
 from .stores import CHECKPOINTS, KEYS, Damaged, NewerVersion, StoreError, open_store
 from .table import listed
@@ -83,7 +83,7 @@ def _copy(target: Store, shelf: str, name: str, document: Document) -> str:
         target.write(shelf, name, target.seal(name, _listed(document)))
     else:
         # A stranger's stays a stranger's: `trust` adopts it, moving it does not.
-        target.write(shelf, name, _strangers(document))
+        target.write(shelf, name, whole(name, document))
     if _content(_kept(target, shelf, name)) != content:
         raise StoreError(
             f"{shelf} {name} did not come back from the new store as it was; the old one is intact"
@@ -98,54 +98,61 @@ def _kept(store: Store, shelf: str, name: str) -> Document | None:
         return None  # it has been set aside, and is written anew
 
 
-def _strangers(document: Document) -> Document:
-    data = document.data if isinstance(document, Sealed) else b""
-    if data and not _has_rows(document):
-        return Sealed(document, data, replay.FOREIGN)
-    whole = _plain(document)
-    check = whole.pop("check", "")
-    data = bytes(data_of(whole))
-    body = data[: data.rfind(b"\n}")]
-    # Whole, and under no key: so nobody's.
-    check = journal.check(str(whole.get("name", "")), body, b"") if check else ""
-    return Sealed(whole, body + f',\n  "check": "{check}"\n}}\n'.encode(), replay.FOREIGN)
+def whole(name: str, document: Document) -> Document:
+    """A document as it stands in a file by itself, whatever store it comes from.
+
+    What is ours stays ours, and a stranger's a stranger's.
+    """
+    if isinstance(document, Sealed) and document.data and not _has_rows(document):
+        return document
+    if verdict_on(name, document) == replay.OURS:
+        return sealed(name, _listed(document))
+    plainly = _listed(document)
+    checked = plainly.pop("check", "")
+    data = bytes(data_of(plainly))
+    if checked:  # whole, and under no key: so nobody's
+        body = data[: data.rfind(b"\n}")]
+        check = journal.check(str(plainly.get("name") or name), body, b"")
+        data = body + f',\n  "check": "{check}"\n}}\n'.encode()
+    return Sealed(plainly, data, replay.FOREIGN)
 
 
 def _has_rows(document: Document) -> bool:
     session = document.get("session") or {}
     tables = [session.get("files_processed"), session.get("files_read"), document.get("value")]
+    tables += [kept["value"] for kept in document.get("keys", {}).values()]
     return any(hasattr(each, "ref") or hasattr(each, "mark") for each in tables)
 
 
 def _plain(document: Document) -> Document:
-    whole = _listed(document)
-    if whole.get("session"):
-        whole["session"] = plain(whole["session"])
-    return whole
+    copy = _listed(document)
+    if copy.get("session"):
+        copy["session"] = plain(copy["session"])
+    return copy
 
 
 def _listed(document: Document) -> Document:
-    whole = dict(document)
-    if "value" in whole:
-        whole["value"] = listed(whole["value"])
-    if "keys" in whole:
-        whole["keys"] = {
-            key: {**kept, "value": listed(kept["value"])} for key, kept in whole["keys"].items()
+    copy = dict(document)
+    if "value" in copy:
+        copy["value"] = listed(copy["value"])
+    if "keys" in copy:
+        copy["keys"] = {
+            key: {**kept, "value": listed(kept["value"])} for key, kept in copy["keys"].items()
         }
-    return whole
+    return copy
 
 
 def _content(document: Document | None) -> str:
     """What a document says, whoever sealed it and however its store keeps it."""
     if document is None:
         return ""
-    whole = _plain(document)
-    whole.pop("check", None)
-    for kept in whole.get("keys", {}).values():
+    copy = _plain(document)
+    copy.pop("check", None)
+    for kept in copy.get("keys", {}).values():
         kept.pop("check", None)
     # Its members in any order: a store may have put its tables elsewhere. Their own order counts.
-    session = whole.pop("session", None) or {}
-    return dumps([sorted(whole), [whole[key] for key in sorted(whole)], sorted(session)]) + dumps(
+    session = copy.pop("session", None) or {}
+    return dumps([sorted(copy), [copy[key] for key in sorted(copy)], sorted(session)]) + dumps(
         [session[key] for key in sorted(session)]
     )
 

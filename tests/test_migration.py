@@ -246,3 +246,33 @@ class TestSessions:
         hooks.end("one")
         assert "No session is alive" in hooks.cli("sessions").stdout
         assert "stopped" in hooks.cli("sessions", "--all").stdout
+
+
+class TestExport:
+    """A file of `export` holds whole documents, whatever the store."""
+
+    def test_what_sqlite_exports_json_imports(self, hooks, tmp_path):
+        hooks.environment["WORKFLOW_STATE_STORE"] = "sqlite"
+        hooks.prompt("s")
+        for number in range(3):
+            path = {"file_path": f"{hooks.project}/f{number}.py"}
+            hooks.call("s", "Write", f"t{number}", path)
+            hooks.stop("s")
+        hooks.cli("set", "plan", "1")
+        hooks.cli("checkpoint", "named")
+        before = json.loads(hooks.cli("show", "named", "--json").stdout)
+        done = hooks.cli("export", "-o", str(tmp_path / "state.tar"))
+        assert (done.returncode, done.stderr) == (0, "")
+        hooks.environment["WORKFLOW_STATE_STORE"] = "json"
+        (tmp_path / "other").mkdir()
+        hooks.project = tmp_path / "other"
+        done = hooks.cli("import", str(tmp_path / "state.tar"))
+        assert done.returncode == 0, done.stderr
+        after = json.loads(hooks.cli("show", "named", "--json").stdout)
+        for each in (before, after):
+            each.pop("check", None)
+            for kept in each["keys"].values():
+                kept.pop("check", None)
+        assert after == before
+        assert after["keys"]["files_processed"]["value"] == ["f0.py", "f1.py", "f2.py"]
+        assert hooks.cli("restore", "named").returncode == 0

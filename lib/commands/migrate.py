@@ -48,4 +48,3 @@ def migrate(state: State, arguments: argparse.Namespace) -> Answer:
         f'  "env": {{"WORKFLOW_STATE_STORE": "{shown}"}}',
     ]
     return {**found, "setting": {"WORKFLOW_STATE_STORE": shown}}, lines
-
