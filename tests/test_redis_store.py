@@ -6,14 +6,16 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from lib import journal
 from lib.state import State
-from lib.stores import CHECKPOINTS, KEYS, NewerVersion, StoreError, locks, open_store
+from lib.stores import CHECKPOINTS, KEYS, Damaged, NewerVersion, StoreError, locks, open_store
 from lib.stores.identity import normalised, project_name
+from lib.stores.redis import Redis
 from lib.table import Table
 from tests.conftest import ROOT, Hooks
 from tests.redis_server import Server, free_port
@@ -122,6 +124,28 @@ class TestManyMachines:
             first.exchange(10)
             second.exchange(10)
         assert [store.read(KEYS, "plan")["value"] for store in (one, two)] == ["later", "later"]
+
+    def test_who_sends_an_earlier_one_last_does_not_replace_the_later(self, server, tmp_path):
+        one, two = (open_store(server.url, machine(tmp_path, name)) for name in ("one", "two"))
+        one.write(KEYS, "plan", {"value": "earlier", "timestamp": "2026-01-01T00:00:00.000Z"})
+        two.write(KEYS, "plan", {"value": "later", "timestamp": "2026-01-02T00:00:00.000Z"})
+        two.exchange(10, take=False)
+        one.exchange(10, take=False)
+        fresh = open_store(server.url, machine(tmp_path, "fresh"))
+        fresh.exchange(10)
+        one.exchange(10)
+        assert [store.read(KEYS, "plan")["value"] for store in (fresh, one)] == ["later", "later"]
+
+    def test_what_is_damaged_here_is_not_removed_elsewhere_but_taken_anew(self, server, tmp_path):
+        one, two = (open_store(server.url, machine(tmp_path, name)) for name in ("one", "two"))
+        one.write(KEYS, "plan", {"value": 1, "timestamp": journal.now()})
+        one.exchange(10)
+        one.database.open().execute("UPDATE documents SET data = ?", (b"{",))
+        with pytest.raises(Damaged):
+            one.read(KEYS, "plan")
+        one.exchange(10)
+        two.exchange(10)
+        assert [store.read(KEYS, "plan")["value"] for store in (one, two)] == [1, 1]
 
     def test_what_one_removes_goes_everywhere(self, server, tmp_path):
         one, two = (open_store(server.url, machine(tmp_path, name)) for name in ("one", "two"))
@@ -300,6 +324,16 @@ class TestFaults:
         own_server.signal(signal.SIGCONT)
         open_store(own_server.url, busy).exchange(60)
         assert self.arrived(own_server.url, tmp_path, busy)
+
+    def test_a_name_that_does_not_resolve_is_given_up(self, tmp_path, busy, monkeypatch):
+        """Looking up a name heeds no timeout; here it does not end before the test does."""
+        ended = threading.Event()
+        monkeypatch.setattr(Redis, "_connect", lambda *_: ended.wait())
+        try:
+            with pytest.raises(StoreError, match="has not answered"):
+                open_store("redis://nowhere.example.org", busy).exchange(0.2)
+        finally:
+            ended.set()
 
     def test_a_server_killed_in_the_middle_has_what_it_confirmed(self, own_server, tmp_path, busy):
         code = (

@@ -143,10 +143,13 @@ class TestWhatIsNoneOfOurs:
                 act()
         assert (place / FILE).read_bytes() == before
 
-    def test_another_programs_database_is_left_as_it_is(self, tmp_path, place):
+    @pytest.mark.parametrize("application", [0, 7])
+    def test_another_programs_database_is_left_as_it_is(self, tmp_path, place, application):
         path = tmp_path / "theirs.db"
         database = sqlite3.connect(path)
         database.execute("CREATE TABLE theirs (a)")
+        database.execute(f"PRAGMA application_id = {application}")
+        database.execute("PRAGMA user_version = 1")
         database.close()
         with pytest.raises(StoreError, match="another program's"):
             open_store(f"sqlite:///{path}", str(place)).write(KEYS, "key", document(1))
