@@ -96,11 +96,10 @@ def choose(state: State, source: str) -> tuple[dict[str, Any] | None, list[dict[
     for chosen in fitting:
         whole = state.sessions.live(chosen["session_id"])
         if whole:
-            continues = {"session": chosen["session_id"], "source": source, "was": chosen["was"]}
-            if whole["journal"]:
-                continues["offset"] = whole["journal"]["offset"]
-            else:
-                continues["checkpoint"] = True
+            offset = whole["journal"].get("offset")
+            kept = {"checkpoint": True} if offset is None else {"offset": offset}
+            continues = {"session": chosen["session_id"], **kept}
+            continues.update(source=source, was=chosen["was"])
             if "machine" in chosen:
                 continues["machine"] = chosen["machine"]
             if source == "fork":

@@ -535,6 +535,55 @@ MUTATIONS = (
         "deque()",
         "tests/report/test_history.py",
     ),
+    Mutation(
+        "rows in a database are proved when they are looked at",
+        "lib/stores/rows.py",
+        "if worth not in (replay.OURS, self.worth):",
+        "if False:",
+        "tests/test_sqlite_store.py -k TestRows",
+    ),
+    Mutation(
+        "rows that are missing are noticed",
+        "lib/stores/rows.py",
+        "if (count, rows & SUMS) != (self.ref.count, self.ref.rows):",
+        "if False:",
+        "tests/test_sqlite_store.py -k TestRows",
+    ),
+    Mutation(
+        "of a list two go on from, each has its own rows",
+        "lib/stores/lists.py",
+        "if found[0] != old.mark:",
+        "if False:",
+        "tests/test_sqlite_store.py -k went_on_from_one",
+    ),
+    Mutation(
+        "a database is opened through no link",
+        "lib/stores/database.py",
+        "            if wrong:\n                told",
+        "            if False:\n                told",
+        "tests/test_sqlite_store.py -k planted",
+    ),
+    Mutation(
+        "a server has the rows before the documents",
+        "lib/stores/redis.py",
+        "if mark < need.mark then",
+        "if false then",
+        "tests/test_redis_store.py -k 'emptied or lags'",
+    ),
+    Mutation(
+        "secrets are masked before they leave the machine",
+        "lib/stores/redis.py",
+        "masked = _masked(shelf, given)",
+        "masked = given",
+        "tests/test_redis_store.py -k masked",
+    ),
+    Mutation(
+        "damage is no removal",
+        "lib/stores/redis.py",
+        "        told = super()._set_aside(shelf, name, wrong)\n",
+        "        return super()._set_aside(shelf, name, wrong)\n",
+        "tests/test_redis_store.py -k damaged_here",
+    ),
 )
 
 
