@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = next(filter(None, map(shutil.which, ("redis-server", "valkey-server"))), "")
+PROGRAM = os.environ.get("REDIS_SERVER") or next(
+    filter(None, map(shutil.which, ("redis-server", "valkey-server"))), ""
+)
 
 
 def need() -> None:

@@ -18,6 +18,7 @@ from .documents import refuse_newer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 try:
@@ -271,14 +272,15 @@ class Database:
             except engine.Error:
                 pass  # a statement of a reader is still open: it ends with the process
 
-    def acquire(self) -> int:
+    def acquire(self, suffix: str = ".lock", seconds: float | None = None) -> int:
+        """The descriptor of a file beside the database, locked. Raises Busy and StoreError."""
         try:
             folder = self._folder(create=True)
             try:
                 # Not FILE.lock, which is what SQLite makes where a file system has no other locks.
-                file = f".{os.path.basename(self.path)}.lock"
+                file = f".{os.path.basename(self.path)}{suffix}"
                 where = os.path.join(os.path.dirname(self.path), file)
-                return locks.acquire(folder, file, where)
+                return locks.acquire(folder, file, where, seconds)
             finally:
                 if folder is not None:
                     os.close(folder)
@@ -428,6 +430,17 @@ class _Transaction:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if self._database.in_transaction:
             self._database.execute("COMMIT" if error is None else "ROLLBACK")
+
+
+def keep_aside(execute: Callable[..., Any], shelf: str, name: str, why: str) -> str:
+    """Copy a document into the table `damaged`; the time that it is found under."""
+    at = journal.now()
+    execute(
+        "INSERT INTO damaged SELECT shelf, name, ?, ?, data FROM documents "
+        "WHERE shelf = ? AND name = ?",
+        (at, why, shelf, name),
+    )
+    return at
 
 
 def _take_over(old: Any, new: Any, reading: str, adding: str) -> None:

@@ -18,11 +18,13 @@ LOCK = ".lock"
 LOCK_SECONDS = 2.0
 
 
-def acquire(folder: int | None, file: str, where: str) -> int:
+def acquire(folder: int | None, file: str, where: str, seconds: float | None = None) -> int:
     """The descriptor of a file of an open folder, locked; closing it lets go.
 
-    Raises Busy after LOCK_SECONDS, Damaged after setting aside what is no file, and OSError.
+    Raises Busy after so many seconds, by default LOCK_SECONDS, Damaged after setting aside what is
+    no file, and OSError.
     """
+    seconds = LOCK_SECONDS if seconds is None else seconds
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         descriptor = os.open(file, flags, 0o600, dir_fd=folder)
@@ -30,7 +32,7 @@ def acquire(folder: int | None, file: str, where: str) -> int:
         if error.errno not in (errno.ELOOP, errno.EISDIR):
             raise
         raise Damaged(f"{where}: {error.strerror}; {set_aside(file, folder)}") from None
-    give_up = time.monotonic() + LOCK_SECONDS
+    give_up = time.monotonic() + seconds
     while fcntl is not None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -41,7 +43,7 @@ def acquire(folder: int | None, file: str, where: str) -> int:
             if time.monotonic() > give_up:
                 release(descriptor)
                 raise Busy(
-                    f"{where} has been held by another process for {LOCK_SECONDS:g} seconds; "
+                    f"{where} has been held by another process for {seconds:g} seconds; "
                     "nothing was changed, try again"
                 ) from None
             time.sleep(0.005)

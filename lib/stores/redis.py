@@ -24,8 +24,8 @@ from .. import journal
 from ..courier import send
 from ..jsontext import dumps, loads
 from ..sealing import data_of, sealed, verdict_on
-from . import CHECKPOINTS, KEYS, Damaged, NewerVersion, StoreError
-from .database import Asking, Savepoint
+from . import CHECKPOINTS, KEYS, Damaged, NewerVersion, StoreError, locks
+from .database import Asking, Savepoint, keep_aside
 from .identity import project_name
 from .rows import Ref
 from .sqlite import Sqlite
@@ -39,6 +39,15 @@ if TYPE_CHECKING:
 
 SECONDS = 5.0
 """What an exchange may take in all."""
+
+PUBLISHED = (f"{KEYS}/current_phase", f"{KEYS}/files_processed")
+"""What every machine saves whenever Claude stops; each session's checkpoint has its own of it."""
+
+LOSES = "was saved on another machine meanwhile, and later"
+KEPT = "that counts, and what was saved here is kept in the table `damaged`"
+
+EXCHANGE = ".exchange"
+"""What the name of the file ends in that an exchange holds locked."""
 
 ROWS_AT_A_TIME = 2000
 PAGE = 10_000
@@ -150,7 +159,8 @@ class Redis(Sqlite):
         # With a store of its own: when it is given up it may still be at work.
         other = Redis(self.directory, self._url)
         give_up = time.monotonic() + seconds
-        _bounded(lambda: other._exchange(give_up, take), seconds, self._place())
+        _bounded(lambda: other._exchange_alone(give_up, take), seconds, self._place())
+        self.notices += other.notices
 
     def owed(self) -> int:
         """How many documents the server is not known to have."""
@@ -169,6 +179,16 @@ class Redis(Sqlite):
             self._know()
             found = self.database.open().execute(ELSEWHERE)
             return [name for (name,) in found]
+
+    def _exchange_alone(self, give_up: float, take: bool) -> None:
+        """Exchange when no other process does: two at once would send the same."""
+        if self.database.open() is None:
+            return self._exchange(give_up, take)  # nothing is here that could be sent twice
+        lock = self.database.acquire(EXCHANGE, give_up - time.monotonic())
+        try:
+            return self._exchange(give_up, take)
+        finally:
+            locks.release(lock)
 
     def _exchange(self, give_up: float, take: bool) -> None:
         self._prefix = self._prefix or f"workflow-state:{{{project_name(self.directory)}}}:"
@@ -426,8 +446,11 @@ class Redis(Sqlite):
             "WHERE documents.shelf = ? AND documents.name = ?",
             (shelf, name),
         ).fetchone()
-        if found and found[0] != found[1] and self._stamp_of(shelf, name) > stamp:
-            return  # saved here since, and later: it is owed
+        if found and found[0] != found[1]:
+            if self._stamp_of(shelf, name) > stamp:
+                return  # saved here since, and later: it is owed
+            if _keep_loser(execute, shelf, name):
+                self.notices.append(f"{self._where(shelf, name)} {LOSES}: {KEPT}")
         number = None
         if data is None:
             self._delete(shelf, name)
@@ -545,7 +568,10 @@ class _Parcel:
                 reached,
             )
         for shelf, name, number, stamp in self._numbers:
-            known = "" if f"{shelf}/{name}" in lost else stamp
+            known = stamp
+            if f"{shelf}/{name}" in lost:
+                _keep_loser(database.execute, shelf, name)
+                known = ""
             database.execute(
                 "INSERT OR REPLACE INTO shared VALUES (?, ?, ?, ?, 0)", (shelf, name, number, known)
             )
@@ -582,6 +608,17 @@ class _Server:
         # The kind of trouble only: the client's own words may quote what they should not.
         kind = type(error).__name__
         raise StoreError(f"{self._place}: {kind}; what is owed stays owed") from None
+
+
+def _keep_loser(execute: Callable[..., Any], shelf: str, name: str) -> bool:
+    """Keep what was saved here when another machine has saved the same later, unseen by us.
+
+    False where nobody could miss it.
+    """
+    if f"{shelf}/{name}" in PUBLISHED:
+        return False
+    keep_aside(execute, shelf, name, LOSES)
+    return True
 
 
 def _package() -> Any:

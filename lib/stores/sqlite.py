@@ -26,7 +26,7 @@ from ..jsontext import dumps
 from ..sealing import TABLES, Sealed, data_of, sealed
 from ..table import Paths, Table
 from . import KEYS, Damaged, StoreError, locks
-from .database import Asking, Database, Savepoint
+from .database import Asking, Database, Savepoint, keep_aside
 from .documents import INTENT, examine, refuse_large
 from .lists import PORTION, RETIRED, Lists
 from .rows import Ref, Rows
@@ -140,13 +140,9 @@ class Sqlite:
         return Damaged(f"{self._where(shelf, name)} {wrong}; it is set aside")
 
     def _set_aside(self, shelf: str, name: str, wrong: str) -> StoreError:
-        database, now = self.database.open(create=True), journal.now()
+        database = self.database.open(create=True)
         with Asking(self.database), Savepoint(self.database):
-            database.execute(
-                "INSERT INTO damaged SELECT shelf, name, ?, ?, data FROM documents "
-                "WHERE shelf = ? AND name = ?",
-                (now, wrong, shelf, name),
-            )
+            now = keep_aside(database.execute, shelf, name, wrong)
             database.execute("DELETE FROM documents WHERE shelf = ? AND name = ?", (shelf, name))
             database.execute("DELETE FROM refs WHERE shelf = ? AND name = ?", (shelf, name))
         where = self._where(shelf, name)
