@@ -32,15 +32,19 @@ def migrate(
 ) -> dict[str, Any]:
     """Copy all of a state's store to the store at `url`, and prove that it is there.
 
-    Gives "copied", "there" (already, as it is) and "left" (damaged, or of a later version: told of
-    in words). `tell` is called with how many documents are done and how many there are. Raises
+    Gives "copied", "there" (already, as it is) and "left" (damaged, of a later version, or out of
+    reach: told of in words). `tell` is called with how many documents are done and how many there are. Raises
     StoreError.
     """
     target = open_store(url, state.directory)
     counts: dict[str, Any] = {"copied": 0, "there": 0, "left": []}
+    if _place(target) == _place(state.store) and _server(target) == _server(state.store):
+        raise StoreError("the store to migrate to is the one that is in use")
+    try:
+        state.store.exchange(SECONDS)
+    except StoreError as error:
+        counts["left"].append(f"what only other machines have was not copied: {error}")
     if _place(target) == _place(state.store):
-        if type(target) is type(state.store):
-            raise StoreError("the store to migrate to is the one that is in use")
         # One database serves both: what a server is to have is all there is to do.
         counts["there"] = sum(len(target.names(shelf)) for shelf in (KEYS, CHECKPOINTS))
         target.exchange(SECONDS)
@@ -155,6 +159,10 @@ def _content(document: Document | None) -> str:
     return dumps([sorted(copy), [copy[key] for key in sorted(copy)], sorted(session)]) + dumps(
         [session[key] for key in sorted(session)]
     )
+
+
+def _server(store: Store) -> str:
+    return str(getattr(store, "url", ""))
 
 
 def _place(store: Store) -> str:

@@ -15,7 +15,8 @@ from lib.stores import CHECKPOINTS, KEYS, StoreError, open_store
 from tests.redis_server import Server
 from tests.store_contract import PATHS, call
 
-WAYS = [("json", "sqlite"), ("sqlite", "json"), ("sqlite", "redis"), ("json", "redis")]
+STORES = ("json", "sqlite", "redis")
+WAYS = [(source, target) for source in STORES for target in STORES if source != target]
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_all_of_it_is_there_as_it_was(way, urls, directory, monkeypatch):
     assert (found["copied"], found["there"]) == (0, len(before))
 
 
-@pytest.mark.parametrize("way", [("json", "sqlite"), ("sqlite", "json")], ids="-".join)
+@pytest.mark.parametrize("way", WAYS, ids="-".join)
 def test_work_goes_on_in_the_new_store(way, urls, directory, monkeypatch):
     monkeypatch.setenv("WORKFLOW_STATE_STORE", urls[way[0]])
     fill(directory)
@@ -190,6 +191,54 @@ def test_from_sqlite_to_a_server_only_what_others_see_is_sent(directory, monkeyp
         assert content(server.url, other) == before
     finally:
         server.kill()
+
+
+@pytest.fixture
+def servers(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKFLOW_STATE_PROJECT", "moved")
+    found = [Server(tmp_path / f"server{number}") for number in range(2)]
+    yield found
+    for server in found:
+        server.kill()
+
+
+def test_from_a_server_what_only_other_machines_have_comes_along(
+    servers, directory, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("WORKFLOW_STATE_STORE", servers[0].url)
+    fill(directory)
+    before = content(servers[0].url, directory)
+    open_store(servers[0].url, directory).exchange(60)
+    (tmp_path / "other").mkdir()
+    other = str(tmp_path / "other" / ".claude" / "state")
+    found = migrate(State(other, ""), "json")
+    assert (found["copied"], found["left"]) == (len(before), [])
+    assert content("json", other) == before
+
+
+def test_from_a_server_that_is_gone_what_is_here_is_copied_and_the_rest_told(
+    servers, directory, monkeypatch
+):
+    monkeypatch.setenv("WORKFLOW_STATE_STORE", servers[0].url)
+    fill(directory)
+    before = content(servers[0].url, directory)
+    servers[0].kill()
+    found = migrate(State(directory, ""), "json")
+    assert found["copied"] == len(before)
+    assert "what only other machines have was not copied" in found["left"][0]
+    assert content("json", directory) == before
+
+
+def test_from_one_server_to_another(servers, directory, monkeypatch, tmp_path):
+    monkeypatch.setenv("WORKFLOW_STATE_STORE", servers[0].url)
+    fill(directory)
+    before = content(servers[0].url, directory)
+    migrate(State(directory, ""), servers[1].url)
+    servers[0].kill()
+    (tmp_path / "other").mkdir()
+    other = str(tmp_path / "other" / ".claude" / "state")
+    open_store(servers[1].url, other).exchange(60)
+    assert content(servers[1].url, other) == before
 
 
 def test_to_itself_is_refused(directory):

@@ -137,7 +137,7 @@ class Redis(Sqlite):
 
     def __init__(self, directory: str, url: str) -> None:
         super().__init__(directory)
-        self._url = url
+        self.url = url
         self._prefix = ""
         self._script: Any = None
 
@@ -157,7 +157,7 @@ class Redis(Sqlite):
                     raise StoreError(f"{self._place()}: {error.strerror}") from error
             return
         # With a store of its own: when it is given up it may still be at work.
-        other = Redis(self.directory, self._url)
+        other = Redis(self.directory, self.url)
         give_up = time.monotonic() + seconds
         _bounded(lambda: other._exchange_alone(give_up, take), seconds, self._place())
         self.notices += other.notices
@@ -208,7 +208,7 @@ class Redis(Sqlite):
         given = {"username": user or None, "password": password or None}
         try:
             return redis.Redis.from_url(
-                self._url,
+                self.url,
                 socket_timeout=seconds,
                 socket_connect_timeout=seconds,
                 retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
@@ -223,7 +223,7 @@ class Redis(Sqlite):
 
     def _place(self) -> str:
         """The server for people: never the user or the password."""
-        scheme, _, rest = self._url.partition("://")
+        scheme, _, rest = self.url.partition("://")
         return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
 
     def _refuse(self, version: bytes) -> None:
