@@ -11,6 +11,7 @@ from .session import newest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from .state import State
@@ -119,6 +120,25 @@ def _others(state: State) -> list[dict[str, Any]]:
     return sorted(found, key=lambda other: str(other["last_active"]), reverse=True)
 
 
+def lives(state: State, most: int | None = None) -> Iterator[dict[str, Any]]:
+    """The project's sessions as they stand: those of this machine, then those of others.
+
+    Each is a state as `Sessions.live` gives it, with its condition as "was" and, of another
+    machine, with "machine". At most `most` of each, the newest. Raises StoreError.
+    """
+    for _, session in workspace.journals(state.directory)[:most]:
+        live = state.sessions.live(session)
+        state.sessions.forget(session)  # of all sessions together it could be more than fits
+        if live and live["last_active"]:
+            yield {**live, "was": condition(live)}
+    yield from _elsewhere(state, most)
+
+
+def host(live: dict[str, Any]) -> str | None:
+    """The machine that a session runs on, or ran."""
+    return live.get("machine") or (live["process"] or {}).get("host")
+
+
 def fleet(state: State, everyone: bool) -> list[dict[str, Any]]:
     """The project's sessions, active last first: those alive here, or everyone.
 
@@ -126,38 +146,24 @@ def fleet(state: State, everyone: bool) -> list[dict[str, Any]]:
     many), "last_active", "last_checkpoint", "last_checkpoint_at", and "shares": the others that
     are not known to have ended and that work on the same files, with these. Raises StoreError.
     """
-    lives = []
-    for _, session in workspace.journals(state.directory)[:EXAMINED]:
-        live = state.sessions.live(session)
-        if live and live["last_active"]:
-            lives.append({**live, "was": condition(live)})
-    lives += _elsewhere(state)
-    lives.sort(key=lambda live: str(live["last_active"]), reverse=True)
-    working = {
-        live["session_id"]: own_files(live) for live in lives if live["was"] in (ALIVE, ELSEWHERE)
-    }
-    found = []
-    for live in lives:
-        if not everyone and live["was"] != ALIVE:
-            continue
-        session = live["session_id"]
-        mine = working.get(session, set())
-        shares = {other: sorted(mine & theirs) for other, theirs in working.items()}
-        names = ("session_id", "current_phase", "last_active")
-        found.append(
-            {
-                **{name: live[name] for name in names},
-                "condition": live["was"],
-                "machine": live.get("machine") or (live["process"] or {}).get("host"),
-                "files_processed": len(live["files_processed"]),
-                "last_checkpoint": live["last_checkpoint"],
-                "last_checkpoint_at": live["last_checkpoint_at"],
-                "shares": {
-                    other: paths for other, paths in shares.items() if paths and other != session
-                },
-            }
-        )
-    return found
+    found, working = [], {}
+    for live in lives(state, None if everyone else EXAMINED):
+        if live["was"] in (ALIVE, ELSEWHERE):
+            working[live["session_id"]] = own_files(live)
+        if everyone or live["was"] == ALIVE:
+            about = {name: live[name] for name in ("session_id", "current_phase", "last_active")}
+            about.update(condition=live["was"], machine=host(live))
+            about["files_processed"] = len(live["files_processed"])
+            for name in ("last_checkpoint", "last_checkpoint_at"):
+                about[name] = live[name]
+            found.append(about)
+    for about in found:
+        session = about["session_id"]
+        both = {other: working.get(session, set()) & theirs for other, theirs in working.items()}
+        about["shares"] = {
+            other: sorted(paths) for other, paths in both.items() if paths and other != session
+        }
+    return sorted(found, key=lambda about: str(about["last_active"]), reverse=True)
 
 
 def own_files(live: dict[str, Any]) -> set[str]:
@@ -169,14 +175,14 @@ def own_files(live: dict[str, Any]) -> set[str]:
     return changed | {call["path"] for call in live["in_flight"] if call.get("path")}
 
 
-def _elsewhere(state: State) -> list[dict[str, Any]]:
+def _elsewhere(state: State, most: int | None = EXAMINED) -> list[dict[str, Any]]:
     """The sessions of other machines as their last checkpoints have them.
 
     Whether one still runs there cannot be seen from here.
     """
     found, strange = [], 0
     names = [name for name in state.store.elsewhere() if name.startswith("session-")]
-    for name in names[:EXAMINED]:
+    for name in names[:most]:
         other = state.sessions.checkpointed(name)
         if other is None:
             strange += 1

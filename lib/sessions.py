@@ -27,6 +27,10 @@ RECENT = 4 << 20
 """Bytes of a journal's end that are searched for what another session did in one turn."""
 
 
+_FAILED = (b'"event":"PostToolUseFailure"', b'"error":"')
+"""What the line of a record has in it that tells of a failure."""
+
+
 def checkpoint_name(session: str) -> str:
     """The name of the checkpoint that the hooks keep for a session."""
     return "session-" + session.replace("~", ".")
@@ -129,6 +133,10 @@ class Sessions:
             # A restore is under way, or its process has died: readers see it whole already.
             return folding.fold(state, note["records"], self.rules)
         return state
+
+    def forget(self, session: str) -> None:
+        """Let go of what was read of a session's checkpoint: for who looks at them all."""
+        self._bases.pop(session, None)
 
     def refresh(self) -> None:
         """Read checkpoints anew from here on: for who looks on for long."""
@@ -290,6 +298,28 @@ class Sessions:
         if start and (not records or records[0]["at"] >= since):
             return None
         return [each for each in records if each["at"] >= since and "tool" in each]
+
+    def failures(self, session: str) -> list[Document]:
+        """The records of a session's calls and turns that failed, oldest first.
+
+        All of them, however many: of a long journal only the lines that may tell of one are
+        looked at. What is told twice, by two registrations of a hook, is in it once. Raises
+        StoreError.
+        """
+        descriptor = workspace.open_journal(self.directory, session)
+        if descriptor is None:
+            return []
+        found: dict[object, Document] = {}
+        try:
+            for record in replay.mentioning(descriptor, session, _FAILED):
+                failed = record.get("error") or record["event"] == "PostToolUseFailure"
+                if failed and not record.get("interrupted"):
+                    found.setdefault(record.get("call") or record["at"], record)
+        except OSError as error:
+            raise self._failed(session, error) from error
+        finally:
+            os.close(descriptor)
+        return list(found.values())
 
     def last(self) -> str:
         """The session that was active last, "" when none is this user's."""

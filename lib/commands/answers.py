@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import time
 
 from ..context import ago
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     """Data for programs, lines for people; and the exit status where it is not 0."""
     Command = Callable[[Any, argparse.Namespace], Optional[Answer]]
     """Takes the State, or None where `stateless` asked for none; gives None when it has printed."""
+
+
+_AGE = re.compile(r"([0-9]{1,6})([hdw])")
+_HOURS = {"h": 1, "d": 24, "w": 168}
 
 
 class Help(argparse.HelpFormatter):
@@ -64,6 +69,25 @@ def when(at: str | None, to: str = "seconds") -> str:
         return "never"
     clock = f"{at[11:16]}" if to == "minutes" else f"{at[11:19]} UTC"
     return f"{at[:10]} {clock}, {ago(time.time() - seconds(at))}"
+
+
+def since(text: str) -> float:
+    """A time as it is typed, or so long ago, in seconds since the epoch."""
+    age = _AGE.fullmatch(text)
+    if age:
+        return time.time() - int(age[1]) * _HOURS[age[2]] * 3600
+    day, _, clock = text.rstrip("Z").partition("T")
+    full = {0: "00:00:00", 5: f"{clock}:00"}.get(len(clock), clock)
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", day) and re.fullmatch(r"\d\d:\d\d:\d\d(\.\d+)?", full):
+        try:
+            time.strptime(f"{day} {full[:8]}", "%Y-%m-%d %H:%M:%S")
+        except ValueError:
+            pass
+        else:
+            return seconds(f"{day}T{full}Z")
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is no time: use a date (2026-11-23, UTC) or an age (12h, 7d, 2w)"
+    )
 
 
 def table(rows: list[list[str]]) -> list[str]:

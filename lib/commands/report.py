@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import stat
-import time
 
 from .. import journal, workspace
-from ..replay import seconds
 from ..report.history import gather
 from ..report.page import MARK, page
 from ..state import StateError, UnknownSession
-from .answers import add
+from .answers import add, since
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,9 +29,6 @@ directory, which git does not see. docs/report.md tells what is on the page.
 A report that is there already is replaced; any other file only with --force.
 """
 
-_AGE = re.compile(r"([0-9]{1,6})([hdw])")
-_HOURS = {"h": 1, "d": 24, "w": 168}
-
 
 def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     """Add this command to the parser."""
@@ -51,31 +45,12 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "--since",
-        type=_since,
+        type=since,
         metavar="WHEN",
         help="only sessions active since then: 2026-11-23, 2026-11-23T14:30Z, 12h, 7d, 2w",
     )
     parser.add_argument(
         "--force", action="store_true", help="replace a file that is no report of ours"
-    )
-
-
-def _since(text: str) -> float:
-    """Seconds since the epoch."""
-    age = _AGE.fullmatch(text)
-    if age:
-        return time.time() - int(age[1]) * _HOURS[age[2]] * 3600
-    day, _, clock = text.rstrip("Z").partition("T")
-    full = {0: "00:00:00", 5: f"{clock}:00"}.get(len(clock), clock)
-    if re.fullmatch(r"\d{4}-\d\d-\d\d", day) and re.fullmatch(r"\d\d:\d\d:\d\d(\.\d+)?", full):
-        try:
-            time.strptime(f"{day} {full[:8]}", "%Y-%m-%d %H:%M:%S")
-        except ValueError:
-            pass
-        else:
-            return seconds(f"{day}T{full}Z")
-    raise argparse.ArgumentTypeError(
-        f"{text!r} is no time: use a date (2026-11-23, UTC) or an age (12h, 7d, 2w)"
     )
 
 

@@ -1,0 +1,107 @@
+"""`touched` and `failures`: what is asked of all sessions at once."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from .. import journal, queries
+from ..stores import StoreError
+from .answers import add, since, table, when
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+    from ..state import State
+    from .answers import Answer
+
+SECONDS = 5.0
+"""What a server of other machines' sessions is waited for."""
+
+WEEK = 7 * 86400
+
+_TOUCHED = """\
+Who is about to change it comes with "in flight". What a session took over from the one before it
+is told of that one only.
+"""
+_FAILURES = """\
+Calls and turns that failed, the latest first. Of the sessions of other machines each one's newest
+failures are known.
+"""
+_END = """\
+examples:
+  workflow-state failures --since 24h
+  workflow-state failures --json | jq 'map(select(.resolved == null))'
+"""
+
+
+def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    """Add these commands to the parser."""
+    parser = add(
+        commands, parents, "touched", touched, "list the sessions that touched a file", _TOUCHED
+    )
+    parser.add_argument("file", metavar="FILE", help="its path, from where you are")
+    parser = add(
+        commands,
+        parents,
+        "failures",
+        failures,
+        "list what failed lately, in any session",
+        _FAILURES,
+        _END,
+    )
+    parser.add_argument(
+        "--since",
+        type=since,
+        metavar="WHEN",
+        help="since then: 2026-11-23, 2026-11-23T14:30Z, 12h, 7d, 2w (default: 7d)",
+    )
+
+
+def _hear(state: State) -> None:
+    """Take what other machines have saved, where a server is shared; without it, what is here."""
+    try:
+        state.store.exchange(SECONDS)
+    except StoreError as error:
+        state.sessions.notices.append(str(error))
+
+
+def touched(state: State, arguments: argparse.Namespace) -> Answer:
+    """A line a session: when, what became of the file, by which tool, in which session."""
+    _hear(state)
+    path = journal.locate(arguments.file, os.path.realpath(state.project), os.getcwd())
+    found = queries.touched(state, path)
+    if not found:
+        return [], [f"No session that is known here has touched {path}."]
+    rows = [["WHEN", "WHAT", "TOOL", "SESSION", "STANDS", "MACHINE"]]
+    for each in found:
+        tool = each["tool"] or "-"
+        rows.append(
+            [
+                when(each["at"], "minutes"),
+                each["outcome"],
+                f"{tool} (subagent)" if each["agent"] else tool,
+                each["session_id"],
+                each["condition"],
+                each["machine"] or "-",
+            ]
+        )
+    return found, table(rows)
+
+
+def failures(state: State, arguments: argparse.Namespace) -> Answer:
+    """A line a failure: when, which tool on what, the error, and whether it went well since."""
+    _hear(state)
+    began = time.time() - WEEK if arguments.since is None else arguments.since
+    found = queries.failures(state, began)
+    if not found:
+        return [], ["Nothing failed since then that is known here."]
+    lines = []
+    for each in found:
+        what = [each["tool"] or "the turn", each.get("path") or each.get("command") or ""]
+        told = f"{when(each['at'], 'minutes')}  {' '.join(' '.join(what).split())}"
+        lines.append(told if each["resolved"] is None else f"{told} (well since)")
+        lines.append(f"    {each['error'] or 'no error was told'}  [session {each['session_id']}]")
+    return found, lines
