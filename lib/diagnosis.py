@@ -388,9 +388,14 @@ def check_key(_subject: Subject) -> Finding:
     return Finding("key", OK, f"{path} is yours alone")
 
 
+EXCHANGE_SECONDS = 5.0
+"""What a server that machines share is waited for."""
+
+
 def check_store(subject: Subject) -> Finding:
     """Can keys and checkpoints be reached."""
     store = journal.environment("WORKFLOW_STATE_STORE") or "json"
+    subject.state.store.exchange(EXCHANGE_SECONDS)
     keys = len(subject.state.store.names(KEYS))
     checkpoints = len(subject.state.store.names(CHECKPOINTS))
     kind = store.partition(":")[0]  # what follows may hold a password
@@ -399,15 +404,11 @@ def check_store(subject: Subject) -> Finding:
 
 def check_damage(subject: Subject) -> Finding:
     """Are there damaged files, or records that do not count."""
-    aside = _set_aside(subject.directory)
+    aside = _set_aside(subject)
     if aside:
-        said = f"damaged files set aside: {len(aside)}, {aside[0]} for one"
-        return Finding(
-            "damage",
-            MEND,
-            said,
-            f"look at them, then: rm {quote(f'{subject.directory}/{aside[0]}')}",
-        )
+        place, remove = aside[0]
+        said = f"damaged files set aside: {len(aside)}, {place} for one"
+        return Finding("damage", MEND, said, f"look at them, then: {remove}")
     problems: dict[str, int] = {}
     for shelf in (KEYS, CHECKPOINTS):
         for name in subject.state.store.names(shelf):
@@ -428,15 +429,17 @@ def check_damage(subject: Subject) -> Finding:
     return Finding("damage", OK, "no file is damaged")
 
 
-def _set_aside(directory: str) -> list[str]:
+def _set_aside(subject: Subject) -> list[tuple[str, str]]:
+    """What was set aside, in files or by the store: where it lies, and what removes it."""
     found = []
     for folder in ("", "sessions/", "checkpoints/"):
         try:
-            names = os.listdir(f"{directory}/{folder}")
+            names = os.listdir(f"{subject.directory}/{folder}")
         except OSError:
             continue
         found += [f"{folder}{name}" for name in names if ".damaged-" in name]
-    return sorted(found)
+    files = [(place, f"rm {quote(f'{subject.directory}/{place}')}") for place in sorted(found)]
+    return files + subject.state.store.aside()
 
 
 CHECKS: tuple[Callable[[Subject], Finding], ...] = (

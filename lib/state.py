@@ -497,19 +497,16 @@ class State:
 
         The keys are described in docs/format.md. Raises UnknownSession and StateError.
         """
+        live = self.live(session)
+        return folding.plain({name: live[name] for name in live if name not in ("fold", "journal")})
+
+    def live(self, session: str | None = None) -> Document:
+        """The same with what the fold needs to go on, and with tables that are read when asked."""
         session = workspace.session_of(session) if session else self.session or self.sessions.last()
         live = self.sessions.live(session) if session else None
         if live is None:
             which = f"session {session}" if session else "any session"
             raise UnknownSession(f"no record of {which} in {self.directory}")
-        told = {name: value for name, value in live.items() if name not in ("fold", "journal")}
-        return folding.plain(told)
-
-    def live(self) -> Document:
-        """The session's state with what the fold needs to go on. Raises UnknownSession."""
-        live = self._known()
-        if live is None:
-            raise UnknownSession(f"no journal of session {self.session} in {self.directory}")
         return live
 
     def set_phase(self, phase: str | None) -> None:

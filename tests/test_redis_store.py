@@ -602,6 +602,20 @@ class TestHooks:
         assert "f1.py" in output["hookSpecificOutput"]["additionalContext"]
         assert "what is owed stays owed" in output["systemMessage"]
 
+    def test_the_doctor_tells_whether_the_server_can_be_reached(self, machines, server):
+        one, _ = machines
+        self.work(one)
+
+        def found():
+            checks = json.loads(one.cli("doctor", "--json").stdout)["checks"]
+            return next(each for each in checks if each["check"] == "store")
+
+        assert found()["state"] == "ok"
+        one.environment["WORKFLOW_STATE_STORE"] = f"redis://x:hunter2@127.0.0.1:{free_port()}/0"
+        assert found()["state"] == "mend"
+        assert "ConnectionError" in found()["said"]
+        assert "hunter2" not in str(found())
+
 
 REMOTES = {
     "https": "https://github.com/owner/name.git",

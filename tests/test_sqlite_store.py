@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -415,6 +417,25 @@ class TestHooks:
         path = hooks.project / f"f{number}.py"
         path.write_text(str(number))
         hooks.call(session, "Write", f"t{number}", {"file_path": str(path)})
+
+    def test_the_doctor_tells_what_was_set_aside_and_how_it_goes(self, sqlite):
+        sqlite.cli("set", "plan", "1")
+        place = sqlite.directory / "state.sqlite3"
+        with closing(sqlite3.connect(place)) as database:
+            database.execute("UPDATE documents SET data = ?", (b"{",))
+            database.commit()
+        assert "is not a JSON object" in sqlite.cli("get", "plan").stderr
+        checks = json.loads(sqlite.cli("doctor", "--json").stdout)["checks"]
+        found = next(each for each in checks if each["check"] == "damage")
+        assert found["state"] == "mend"
+        assert "keys/plan" in found["said"]
+        assert "is not a JSON object" in found["said"]
+        command, statement = shlex.split(found["mend"].partition(": ")[2])[1:]
+        with closing(sqlite3.connect(command)) as database:
+            database.execute(statement)
+            database.commit()
+        checks = json.loads(sqlite.cli("doctor", "--json").stdout)["checks"]
+        assert next(each for each in checks if each["check"] == "damage")["state"] == "ok"
 
     def test_a_new_session_is_told_what_the_last_one_did(self, sqlite):
         sqlite.start("one")

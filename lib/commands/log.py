@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections import deque
 
 from .. import replay, workspace
 from ..state import UnknownSession
@@ -72,9 +73,7 @@ def log(state: State, arguments: argparse.Namespace) -> Answer:
         size, tell = os.fstat(descriptor).st_size, state.sessions.progress
         passed = (lambda offset: tell(offset, size)) if tell else None
         reading = replay.Replay(descriptor, state.session, passed=passed)
-        records = list(reading)
-    if arguments.lines is not None:
-        records = records[max(0, len(records) - arguments.lines) :]
+        records = list(deque(reading, arguments.lines))
     lines = [_line(record) for record in records]
     for kind, count in reading.problems.items():
         lines.append(f"({count} {kind} records passed over)")

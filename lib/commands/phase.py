@@ -59,7 +59,7 @@ def phase(state: State, arguments: argparse.Namespace) -> Answer:
         if not state.session:
             state.session = "manual"
         state.set_phase(None if arguments.name == "auto" else arguments.name)
-    live = state.session_state()
+    live = state.live()
     name = live["current_phase"]
     data = {
         "current_phase": name,
@@ -74,7 +74,7 @@ def phase(state: State, arguments: argparse.Namespace) -> Answer:
 
 def unlink(state: State, _arguments: argparse.Namespace) -> Answer:
     """Undo of the session's lineage."""
-    before = state.session_state()["continues"]
+    before = state.live()["continues"]
     state.unlink()
     return {"session_id": state.session, "unlinked": before}, [
         f"Session {state.session} stands for itself now."

@@ -54,7 +54,7 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
 def status(state: State, arguments: argparse.Namespace) -> Answer:
     """The session in a few lines."""
     try:
-        live = state.session_state()
+        live = state.live()
     except UnknownSession:
         if arguments.session:
             raise
@@ -63,7 +63,7 @@ def status(state: State, arguments: argparse.Namespace) -> Answer:
             "The hooks record from the next session on, once they are registered.",
         ]
     rows = [
-        ["session", f"{live['session_id']} ({_condition(state)})"],
+        ["session", f"{live['session_id']} ({condition(live)})"],
         ["phase", _phase(live)],
         ["files", f"{len(live['files_processed'])} changed, {len(live['files_read'])} read"],
         ["calls", _calls(live)],
@@ -77,7 +77,7 @@ def status(state: State, arguments: argparse.Namespace) -> Answer:
     }
     data.update(
         directory=state.directory,
-        condition=_condition(state),
+        condition=condition(live),
         files_processed=len(live["files_processed"]),
         files_read=len(live["files_read"]),
         counts=live["counts"],
@@ -150,10 +150,6 @@ def _file(path: str, about: dict[str, Any]) -> list[str]:
 def _outcome(call: dict[str, Any]) -> str:
     error = f": {_line(call['error'], 120)}" if call.get("error") else ""
     return error + (" (has succeeded since)" if "resolved" in call else "")
-
-
-def _condition(state: State) -> str:
-    return condition(state.live())
 
 
 def _phase(live: dict[str, Any]) -> str:

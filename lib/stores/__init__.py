@@ -61,6 +61,9 @@ if TYPE_CHECKING:
         def elsewhere(self) -> list[str]:
             """The names of the checkpoints that other machines made, the latest first."""
 
+        def aside(self) -> list[tuple[str, str]]:
+            """Documents set aside where no file shows it: where each lies, and what removes it."""
+
         def sweep(self) -> None:
             """Remove what killed writers left behind."""
 

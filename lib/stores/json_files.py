@@ -281,6 +281,10 @@ class JsonFiles:
         """No checkpoint: nobody on another machine shares this store."""
         return []
 
+    def aside(self) -> list[tuple[str, str]]:
+        """None: what is set aside is a file beside its place."""
+        return []
+
     def sweep(self) -> None:
         """Remove the temporary files of writers that were killed."""
         for shelf in (KEYS, CHECKPOINTS):

@@ -289,6 +289,22 @@ class Sqlite:
         """No checkpoint: nobody on another machine shares this store."""
         return []
 
+    def aside(self) -> list[tuple[str, str]]:
+        """The documents in the table `damaged`: where each lies, and what removes it."""
+        database = self.database.open()
+        if database is None:
+            return []
+        from shlex import quote
+
+        path = self.database.path
+        remove = " ".join(["sqlite3", quote(path), quote("DELETE FROM damaged")])
+        with Asking(self.database):
+            found = database.execute("SELECT shelf, name, at, wrong FROM damaged ORDER BY at")
+            return [
+                (f"{shelf}/{name} of {at}, which {wrong}, in the table damaged of {path}", remove)
+                for shelf, name, at, wrong in found
+            ]
+
     def sweep(self) -> None:
         """Remove rows that no checkpoint needs, as many as a start can wait for."""
         if self.database.open() is None:
