@@ -33,6 +33,9 @@ What a session of 200 calls waits for in the client itself is in
 [compatibility.md](compatibility.md#what-the-user-waits-for).
 """
 
+STORES = "## The stores\n"
+"""What begins the part that benchmarks/stores.py writes, the page's last."""
+
 
 def table(rows: list[Row]) -> str:
     """The rows as Markdown."""
@@ -93,4 +96,15 @@ def write(
         "the same options of the interpreter, and have their files in memory too. Figures are "
         "processor time over the bare interpreter's.\n",
     ]
-    path.write_text("\n".join(parts))
+    path.write_text("\n".join(parts) + _stores(path))
+
+
+def _stores(path: Path) -> str:
+    _, mark, rest = path.read_text().partition(STORES) if path.exists() else ("", "", "")
+    return f"\n{mark}{rest}" if mark else ""
+
+
+def write_stores(path: Path, text: str) -> None:
+    """Put the stores' part in the place of the one that is there."""
+    before = path.read_text().partition(STORES)[0].rstrip("\n")
+    path.write_text(f"{before}\n\n{STORES}\n{text}")

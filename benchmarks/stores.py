@@ -1,9 +1,10 @@
 """python -m benchmarks.stores [FILES ...]: the stores side by side, and many machines on one Redis.
 
-Prints the tables of docs/stores.md. A stop is a real `stop.py` after a turn of one Write, a start
-a real `session_start.py` of a new session; a listing is `workflow-state checkpoints`. Times are
-medians in milliseconds, from before the process is spawned until it is gone. The Redis part runs
-where redis-server is installed and the redis package can be imported.
+Writes its part of docs/performance.md; with numbers of files it measures these, and only prints. A
+stop is a real `stop.py` after a turn of one Write, a start a real `session_start.py` of a new
+session; a listing is `workflow-state checkpoints`. Times are medians in milliseconds, from before
+the process is spawned until it is gone. Needs redis-server, and the redis package in the Python
+that runs it.
 """
 
 from __future__ import annotations
@@ -24,12 +25,19 @@ from lib.session import NEWEST
 from lib.state import State
 from lib.table import Table
 
+from . import page
 from .worlds import ROOT, file_name
 
-FILES = (0, 1_000, 10_000, 100_000, 1_000_000)
+FILES = (0, 1_000, 2_000, 5_000, 10_000, 100_000, 1_000_000)
 ROUNDS = 15
 JSON_MOST = 250_000
 """Files beyond which a checkpoint is larger than the JSON store takes."""
+
+HEAD = """\
+Written by `make bench-stores`; which one to choose is told in [stores.md](stores.md). Milliseconds,
+medians of 15; a stop ends a turn of one Write, a start is a new session's, a listing is
+`workflow-state checkpoints`. Redis is on the same machine, and syncs before it answers.
+"""
 
 MACHINES, WORKERS, STOPS = 200, 8, 5
 SESSION = "s1"
@@ -60,51 +68,81 @@ def seed(project: Path, files: int) -> None:
         state._keep(f"session-{SESSION}", "Stop", live, state._with({}, live))
 
 
-def measure(store: str, files: int, place: Path) -> list[str]:
-    """One line of the table."""
-    project, home = place / f"{store}-{files}", place / "home"
-    (project / "src").mkdir(parents=True)
-    home.mkdir(exist_ok=True)
-    environment = {"PATH": os.defpath, "HOME": str(home), "CLAUDE_PROJECT_DIR": str(project)}
-    environment["WORKFLOW_STATE_STORE"] = store
-    code = (
-        f"import sys; sys.path.insert(0, {str(ROOT)!r}); from pathlib import Path\n"
-        f"from benchmarks.stores import seed; seed(Path({str(project)!r}), {files})"
-    )
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+class Project:
+    """A project with a session of so many files in a store, and what is run in it."""
 
-    def run(command: list[str], event: dict[str, object] | None = None) -> float:
+    def __init__(self, store: str, files: int, place: Path) -> None:
+        self.path, home = place / f"{store.partition(':')[0]}-{files}", place / "home"
+        (self.path / "src").mkdir(parents=True)
+        home.mkdir(exist_ok=True)
+        self.environment = {"PATH": os.defpath, "HOME": str(home)}
+        self.environment.update(CLAUDE_PROJECT_DIR=str(self.path), WORKFLOW_STATE_STORE=store)
+        self.environment["WORKFLOW_STATE_PROJECT"] = self.path.name
+        code = (
+            f"import sys; sys.path.insert(0, {str(ROOT)!r}); from pathlib import Path\n"
+            f"from benchmarks.stores import seed; seed(Path({str(self.path)!r}), {files})"
+        )
+        self.run([sys.executable, "-c", code])
+
+    def run(self, command: list[str], event: dict[str, object] | None = None) -> float:
+        """How many milliseconds a command takes."""
+        event = {"session_id": SESSION, "cwd": str(self.path), **(event or {})}
         began = time.perf_counter()
         subprocess.run(
             command,
-            input=json.dumps(
-                {"session_id": SESSION, "cwd": str(project), **(event or {})}
-            ).encode(),
-            env=environment,
-            cwd=project,
+            input=json.dumps(event).encode(),
+            env=self.environment,
+            cwd=self.path,
             check=True,
             stdout=subprocess.DEVNULL,
         )
         return 1000 * (time.perf_counter() - began)
 
-    def hook(script: str, **event: object) -> float:
-        return run([sys.executable, "-I", "-S", str(ROOT / "hooks" / script)], event)
+    def hook(self, script: str, **event: object) -> float:
+        """The same of a hook."""
+        return self.run([sys.executable, "-I", "-S", str(ROOT / "hooks" / script)], event)
 
+    def cli(self, *arguments: str) -> float:
+        """The same of the command line."""
+        return self.run([sys.executable, str(ROOT / "bin" / "workflow-state"), *arguments])
+
+
+def measure(store: str, files: int, place: Path) -> dict[str, float]:
+    """What each thing takes, as medians in milliseconds."""
+    project = Project(store, files, place)
+    shared = store.startswith("redis")
+    if shared:
+        project.cli("sync")
     times: dict[str, list[float]] = {"bare": [], "stop": [], "start": [], "list": []}
     for number in range(ROUNDS):
-        (project / "src" / "main.py").write_text(str(number))
-        hook("user_prompt.py", prompt="go", prompt_id=f"p{number}")
-        given = {"file_path": f"{project}/src/main.py"}
-        hook("post_tool.py", tool_name="Write", tool_use_id=f"t{number}", tool_input=given)
-        times["stop"].append(hook("stop.py", hook_event_name="Stop"))
-        times["bare"].append(run([sys.executable, "-I", "-S", "-c", "pass"]))
+        (project.path / "src" / "main.py").write_text(str(number))
+        project.hook("user_prompt.py", prompt="go", prompt_id=f"p{number}")
+        given = {"file_path": f"{project.path}/src/main.py"}
+        project.hook("post_tool.py", tool_name="Write", tool_use_id=f"t{number}", tool_input=given)
+        times["stop"].append(project.hook("stop.py", hook_event_name="Stop"))
+        if shared:
+            project.cli("sync")  # else what is sent in the background would be measured as well
+        times["bare"].append(project.run([sys.executable, "-I", "-S", "-c", "pass"]))
     for number in range(ROUNDS):
         session = f"n{number}"
-        times["start"].append(hook("session_start.py", session_id=session, source="startup"))
-        (project / ".claude" / "state" / "sessions" / f"{session}.jsonl").unlink()
-        command = [sys.executable, str(ROOT / "bin" / "workflow-state"), "checkpoints"]
-        times["list"].append(run(command))
-    return [store, f"{files:,}", *(f"{statistics.median(each):.0f}" for each in times.values())]
+        times["start"].append(
+            project.hook("session_start.py", session_id=session, source="startup")
+        )
+        (project.path / ".claude" / "state" / "sessions" / f"{session}.jsonl").unlink()
+        times["list"].append(project.cli("checkpoints"))
+    return {name: statistics.median(each) for name, each in times.items()}
+
+
+def crossover(stops: dict[tuple[str, int], float]) -> str:
+    """From how many files on the SQLite store's stop is the faster one."""
+    sizes = sorted({files for store, files in stops if store == "json"})
+    faster = [files for files in sizes if stops["sqlite", files] < stops["json", files]]
+    always = [files for files in faster if all(each in faster for each in sizes if each >= files)]
+    if not always:
+        return "JSON's stop was the faster one at every size that was measured."
+    before = [files for files in sizes if files < always[0]]
+    since = f"between {before[-1]:,} and {always[0]:,} files on" if before else "the first file on"
+    return f"SQLite's stop was the faster one from {since}."
 
 
 def _machines(url: str, place: str, first: int) -> list[float]:
@@ -141,27 +179,52 @@ def many_machines(place: Path) -> str:
         server.kill()
     worst = statistics.quantiles(took, n=100)[98]
     return (
-        f"{MACHINES} machines, {len(took):,} stops by {WORKERS} at a time: "
-        f"{len(took) / seconds:.0f} checkpoints/s, of which a checkpoint takes to arrive "
-        f"{1000 * statistics.median(took):.0f} ms in the median and {1000 * worst:.0f} ms in the "
-        f"99th percentile; {sent} documents in the server, each write on its disk."
+        f"{MACHINES} machines on one Redis, {len(took):,} stops by {WORKERS} at a time on these "
+        f"processors: {len(took) / seconds:.0f} checkpoints a second; one arrived after "
+        f"{1000 * statistics.median(took):.0f} ms in the median, {1000 * worst:.0f} ms in the 99th "
+        f"percentile. {sent} documents were in the server at the end."
     )
 
 
+def _tables(files: list[int], place: Path) -> str:
+    from tests.redis_server import Server
+
+    lines = ["| store | files | interpreter alone | stop | start | listing |"]
+    lines.append("|---|--:|--:|--:|--:|--:|")
+    stops = {}
+    server = Server(place / "shared")
+    try:
+        for name, store in (("json", "json"), ("sqlite", "sqlite"), ("redis", server.url)):
+            for count in files:
+                if name == "json" and count > JSON_MOST:
+                    cells = ["", "refused: over 64 MB", "", ""]
+                else:
+                    found = measure(store, count, place)
+                    stops[name, count] = found["stop"]
+                    cells = [f"{each:.0f}" for each in found.values()]
+                lines.append(f"| {name} | {count:,} | {' | '.join(cells)} |")
+                print(lines[-1], flush=True)
+    finally:
+        server.kill()
+    said = [crossover(stops)]
+    smaller, larger = stops.get(("sqlite", 1_000)), stops.get(("sqlite", 1_000_000))
+    if smaller and larger:
+        said.append(f"At 1,000,000 files it took {larger / smaller:.2f} times what at 1,000.")
+    return "\n".join([*lines, "", " ".join(said)])
+
+
 def main() -> None:
-    files = [int(each) for each in sys.argv[1:]] or list(FILES)
+    chosen = [int(each) for each in sys.argv[1:]]
     place = Path(tempfile.mkdtemp(prefix="benchmarks-"))
     try:
-        print("| store | files | interpreter alone | stop | start | listing |")
-        print("|---|--:|--:|--:|--:|--:|")
-        for store in ("json", "sqlite"):
-            for count in files:
-                if store == "sqlite" or count <= JSON_MOST:
-                    print("|", " | ".join(measure(store, count, place)), "|", flush=True)
-        if shutil.which("redis-server"):
-            print("\n" + many_machines(place))
+        tables = _tables(chosen or list(FILES), place)
+        machines = many_machines(place)
     finally:
         shutil.rmtree(place, ignore_errors=True)
+    print(f"{tables}\n\n{machines}")
+    if not chosen:
+        text = f"{HEAD}\n{tables}\n\n{machines}\n"
+        page.write_stores(ROOT / "docs" / "performance.md", text)
 
 
 if __name__ == "__main__":

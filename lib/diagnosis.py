@@ -388,6 +388,9 @@ def check_key(_subject: Subject) -> Finding:
     return Finding("key", OK, f"{path} is yours alone")
 
 
+MANY = 10_000
+"""Files of a session from which on the sqlite store is the faster one (docs/stores.md)."""
+
 EXCHANGE_SECONDS = 5.0
 """What a server that machines share is waited for."""
 
@@ -399,7 +402,13 @@ def check_store(subject: Subject) -> Finding:
     keys = len(subject.state.store.names(KEYS))
     checkpoints = len(subject.state.store.names(CHECKPOINTS))
     kind = store.partition(":")[0]  # what follows may hold a password
-    return Finding("store", OK, f"{kind}: {keys} keys, {checkpoints} checkpoints")
+    said = f"{kind}: {keys} keys, {checkpoints} checkpoints"
+    newest = workspace.journals(subject.directory)[:1]
+    live = subject.state.sessions.live(newest[0][1]) if newest and kind == "json" else None
+    if live and len(live["files_processed"]) > MANY:
+        said += f"; each stop writes the {len(live['files_processed'])} files of the session anew"
+        return Finding("store", NOTE, said, "workflow-state migrate --to sqlite")
+    return Finding("store", OK, said)
 
 
 def check_damage(subject: Subject) -> Finding:

@@ -12,7 +12,7 @@ import pytest
 
 from lib import journal
 from lib.sealing import layout
-from lib.stores import CHECKPOINTS, KEYS, Damaged, StoreError, locks, open_store
+from lib.stores import CHECKPOINTS, KEYS, Damaged, StoreError, documents, locks, open_store
 from lib.stores.json_files import JsonFiles
 from tests.store_contract import StoreContract, document
 
@@ -525,3 +525,12 @@ class TestLayout:
 
 def test_the_guard_of_the_harness_holds_for_the_store(tmp_path):
     assert journal.open_state.__name__ == "guarded"
+
+
+def test_a_checkpoint_that_is_too_large_says_which_store_has_room(tmp_path, monkeypatch):
+    monkeypatch.setattr(documents, "SIZE_LIMIT", 1 << 20)
+    store = open_store("json", str(tmp_path / "state"))
+    with pytest.raises(StoreError, match="migrate --to sqlite"):
+        store.write(CHECKPOINTS, "large", {"keys": {}, "text": "x" * (2 << 20)})
+    with pytest.raises(StoreError, match=r"at most 1; nothing was changed$"):
+        store.write(KEYS, "large", {"value": "x" * (2 << 20)})

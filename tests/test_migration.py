@@ -259,6 +259,22 @@ class TestCommand:
         hooks.stop("s")
         assert list(hooks.show("s")["files_processed"]) == ["a.py", "b.py"]
 
+    def test_the_doctor_says_when_it_is_time_to(self, hooks, monkeypatch):
+        def found():
+            checks = json.loads(hooks.cli("doctor", "--json").stdout)["checks"]
+            return next(each for each in checks if each["check"] == "store")
+
+        monkeypatch.setenv("HOME", str(hooks.home))
+        for count, state in ((10_000, "ok"), (10_001, "note")):
+            State(hooks.directory, "s").save_state(
+                "files_processed", [f"f{n}" for n in range(count)]
+            )
+            assert found()["state"] == state
+        assert "10001 files" in found()["said"]
+        assert hooks.cli(*found()["mend"].split()[1:]).returncode == 0
+        hooks.environment["WORKFLOW_STATE_STORE"] = "sqlite"
+        assert found()["state"] == "ok"
+
     def test_a_password_in_the_address_is_not_printed(self, hooks):
         hooks.environment["WORKFLOW_STATE_PROJECT"] = "moved"
         done = hooks.cli("migrate", "--to", "redis://user:hunter2@127.0.0.1:1/0", "--json")

@@ -46,12 +46,12 @@ def refuse_newer(version: object, where: str) -> None:
         )
 
 
-def refuse_large(data: bytes | bytearray, where: str) -> None:
+def refuse_large(data: bytes | bytearray, where: str, remedy: str = "") -> None:
     """Raise StoreError for a document that would be taken for damaged when it is read."""
     if len(data) > SIZE_LIMIT:
         raise StoreError(
             f"{where} would have {len(data) >> 20} MB; a document holds at most "
-            f"{SIZE_LIMIT >> 20}; nothing was changed"
+            f"{SIZE_LIMIT >> 20}; nothing was changed{remedy}"
         )
 
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from . import Document
 
+MOVE = "; in the sqlite store its files do not count: workflow-state migrate --to sqlite"
+
 
 class _Folder:
     """A shelf's open folder as a context; what the system refuses in it becomes a StoreError.
@@ -241,7 +243,7 @@ class JsonFiles:
 
     def _write_file(self, shelf: str, file: str, document: Document) -> None:
         data = data_of(document)
-        refuse_large(data, self._path(shelf, file))
+        refuse_large(data, self._path(shelf, file), MOVE if shelf == CHECKPOINTS else "")
         temporary = TEMPORARY + os.urandom(8).hex()
         with _Folder(self, shelf, create=True) as folder:
             try:
