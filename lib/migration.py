@@ -11,7 +11,8 @@ from . import journal, replay
 from .jsontext import dumps
 from .sealing import Sealed, data_of, sealed, verdict_on
 from .session import plain
-from .stores import CHECKPOINTS, KEYS, Damaged, NewerVersion, StoreError, open_store
+from .stores import CHECKPOINTS, KEYS, Damaged, NewerVersion, StoreError
+from .stores.opening import open_store
 from .table import listed
 
 TYPE_CHECKING = False

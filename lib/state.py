@@ -34,7 +34,8 @@ from .changes import in_pieces
 from .jsontext import dumps
 from .sealing import is_refused, verdict_on
 from .sessions import Sessions, checkpoint_name
-from .stores import CHECKPOINTS, KEYS, Busy, Damaged, NewerVersion, StoreError, open_store
+from .stores import CHECKPOINTS, KEYS, Busy, Damaged, NewerVersion, StoreError
+from .stores.opening import open_store
 from .table import Paths, listed
 from .workspace import BadName
 

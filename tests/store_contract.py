@@ -18,7 +18,8 @@ from lib import journal
 from lib.sealing import verdict_on
 from lib.session import complete
 from lib.state import State
-from lib.stores import CHECKPOINTS, KEYS, Busy, Damaged, NewerVersion, StoreError, open_store
+from lib.stores import CHECKPOINTS, KEYS, Busy, Damaged, NewerVersion, StoreError
+from lib.stores.opening import open_store
 from lib.table import Table
 from tests.conftest import ROOT
 
@@ -128,7 +129,8 @@ class StoreContract:
         """Another process with the same store open as `store`, and this module's `document`."""
         opening = (
             f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-            "from lib.stores import CHECKPOINTS, KEYS, open_store\n"
+            "from lib.stores import CHECKPOINTS, KEYS\n"
+            "from lib.stores.opening import open_store\n"
             "from tests.store_contract import document\n"
             f"store = open_store(*{where!r})\n"
         )

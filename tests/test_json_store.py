@@ -12,8 +12,9 @@ import pytest
 
 from lib import journal
 from lib.sealing import layout
-from lib.stores import CHECKPOINTS, KEYS, Damaged, StoreError, documents, locks, open_store
+from lib.stores import CHECKPOINTS, KEYS, Damaged, StoreError, documents, locks
 from lib.stores.json_files import JsonFiles
+from lib.stores.opening import open_store
 from tests.store_contract import StoreContract, document
 
 

@@ -13,9 +13,17 @@ import pytest
 
 from lib import journal
 from lib.state import State
-from lib.stores import CHECKPOINTS, KEYS, Damaged, NewerVersion, StoreError, locks, open_store
+from lib.stores import (
+    CHECKPOINTS,
+    KEYS,
+    Damaged,
+    NewerVersion,
+    StoreError,
+    locks,
+    open_store,
+    redis,
+)
 from lib.stores.identity import normalised, project_name
-from lib.stores.redis import Redis
 from lib.table import Table
 from tests.conftest import ROOT, Hooks
 from tests.redis_server import Server, free_port
@@ -373,7 +381,7 @@ class TestFaults:
     def test_a_name_that_does_not_resolve_is_given_up(self, tmp_path, busy, monkeypatch):
         """Looking up a name heeds no timeout; here it takes far longer than there is time."""
         ended = threading.Event()
-        monkeypatch.setattr(Redis, "_connect", lambda *_: ended.wait(5))
+        monkeypatch.setattr(redis, "connect", lambda *_: ended.wait(5))
         try:
             with pytest.raises(StoreError, match="has not answered"):
                 open_store("redis://nowhere.example.org", busy).exchange(0.2)
@@ -383,7 +391,8 @@ class TestFaults:
     def test_a_server_killed_in_the_middle_has_what_it_confirmed(self, own_server, tmp_path, busy):
         code = (
             f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-            "from lib.stores import open_store, redis\n"
+            "from lib.stores import redis\n"
+            "from lib.stores.opening import open_store\n"
             "redis.BYTES_AT_A_TIME = 20000; redis.ROWS_AT_A_TIME = 100\n"
             "print('begun', flush=True)\n"
             f"open_store({own_server.url!r}, {busy!r}).exchange(60)\n"
@@ -408,15 +417,16 @@ class TestFaults:
     def test_a_sender_killed_in_the_middle_sends_nothing_twice(self, own_server, tmp_path, busy):
         code = (
             f"import os, sys; sys.path.insert(0, {str(ROOT)!r})\n"
-            "from lib.stores import open_store, redis\n"
+            "from lib.stores import redis\n"
+            "from lib.stores.opening import open_store\n"
             "redis.BYTES_AT_A_TIME = 20000; redis.ROWS_AT_A_TIME = 100\n"
-            "real, left = redis._Parcel.arrived, int(sys.argv[1])\n"
+            "real, left = redis.Parcel.arrived, int(sys.argv[1])\n"
             "def arrived(self, *given):\n"
             "    global left\n"
             "    left -= 1\n"
             "    if not left: os._exit(9)\n"
             "    real(self, *given)\n"
-            "redis._Parcel.arrived = arrived\n"
+            "redis.Parcel.arrived = arrived\n"
             f"open_store({own_server.url!r}, {busy!r}).exchange(60)\n"
         )
         for left in (1, 2, 5, 30, 40):
@@ -665,7 +675,7 @@ def test_a_python_without_the_package_is_told_how_to_get_it(tmp_path, monkeypatc
 def test_the_client_is_loaded_by_an_exchange_only():
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-        "from lib.stores import open_store\n"
+        "from lib.stores.opening import open_store\n"
         "open_store('redis://127.0.0.1:1/0', '/nonexistent')\n"
         "sys.exit('redis' in sys.modules or 'threading' in sys.modules)\n"
     )

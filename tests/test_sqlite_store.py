@@ -26,10 +26,10 @@ from lib.stores import (
     StoreError,
     lists,
     locks,
-    open_store,
 )
 from lib.stores import database as databases
 from lib.stores.database import FILE
+from lib.stores.opening import open_store
 from lib.table import Table
 from tests.conftest import ROOT
 from tests.store_contract import StoreContract, about, call, document

@@ -89,25 +89,3 @@ class Damaged(StoreError):
 
 class NewerVersion(StoreError):
     """A document was written by a later version of workflow-state; it is left as it is."""
-
-
-def open_store(url: str, directory: str) -> Store:
-    """The store that WORKFLOW_STATE_STORE names, over a state directory. Touches no disk."""
-    if url in ("", "json"):
-        from .json_files import JsonFiles
-
-        return JsonFiles(directory)
-    if url == "sqlite" or url.startswith("sqlite:///"):
-        from .sqlite import Sqlite
-
-        path = url[9:].lstrip("/")
-        return Sqlite(directory, f"/{path}" if path else "")
-    if url.startswith(("redis://", "rediss://", "unix://")):
-        from .redis import Redis
-
-        return Redis(directory, url)
-    kind = url.partition("://")[0]  # the rest of an address may hold a password
-    raise StoreError(
-        f"WORKFLOW_STATE_STORE begins with {kind!r:.40}, which this version does not know; use "
-        "json, sqlite, sqlite:///PATH, or redis://HOST"
-    )

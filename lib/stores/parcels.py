@@ -1,0 +1,179 @@
+"""What leaves the machine: rows and documents in parcels, each all or nothing, without secrets."""
+
+from __future__ import annotations
+
+from .. import journal
+from ..jsontext import dumps, loads
+from ..sealing import data_of, sealed, verdict_on
+from . import KEYS
+from .database import keep_aside
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from . import Document
+
+PUBLISHED = (f"{KEYS}/current_phase", f"{KEYS}/files_processed")
+"""What every machine saves whenever Claude stops; each session's checkpoint has its own of it."""
+
+LOSES = "was saved on another machine meanwhile, and later"
+KEPT = "that counts, and what was saved here is kept in the table `damaged`"
+
+PUT = """
+local p = KEYS[1]
+local known = redis.call('GET', p .. 'format')
+if known and known ~= ARGV[1] then return redis.error_reply('FORMAT ' .. known) end
+redis.call('SET', p .. 'format', ARGV[1])
+local given = cjson.decode(ARGV[2])
+for _, part in ipairs(given.rows) do
+  local mark = tonumber(redis.call('HGET', p .. 'marks', part.list) or '0')
+  if mark < part.from then return redis.error_reply('BEHIND ' .. part.list .. ' ' .. mark) end
+  for i, row in ipairs(part.versions) do
+    redis.call('ZADD', p .. 'rows:' .. part.list, part.marks[i], row)
+  end
+  if mark < part.to then redis.call('HSET', p .. 'marks', part.list, part.to) end
+end
+local lost = {}
+for _, each in ipairs(given.documents) do
+  for _, need in ipairs(each.needs) do
+    local mark = tonumber(redis.call('HGET', p .. 'marks', need.list) or '0')
+    if mark < need.mark then return redis.error_reply('BEHIND ' .. need.list .. ' ' .. mark) end
+  end
+end
+for _, each in ipairs(given.documents) do
+  local stamp = redis.call('HGET', p .. 'stamps', each.name)
+  if stamp and stamp ~= each.before and stamp > each.stamp then
+    table.insert(lost, each.name)
+  else
+    redis.call('HSET', p .. 'stamps', each.name, each.stamp)
+    if each.data then redis.call('HSET', p .. 'documents', each.name, each.data)
+    else redis.call('HDEL', p .. 'documents', each.name) end
+  end
+end
+return lost
+"""
+"""Takes the prefix, the format version, and rows and documents; gives the names of the documents
+that were saved later by another machine, which stay as they are."""
+
+
+class Parcel:
+    """Rows and documents that are sent at once, and that arrive all or not at all."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._rows: list[Document] = []
+        self._reached: list[tuple[int, int, int]] = []
+        self._documents: list[Document] = []
+        self._numbers: list[tuple[str, str, int | None, str]] = []
+
+    def add(
+        self,
+        shelf: str,
+        name: str,
+        number: int | None,
+        before: str,
+        stamp: str,
+        data: bytes | None,
+        needs: list[tuple[int, int]],
+    ) -> None:
+        """A document with the lists it needs up to which marks; or that it was removed."""
+        about: Document = {"name": f"{shelf}/{name}", "before": before, "stamp": stamp}
+        about["needs"] = [{"list": str(list_), "mark": mark} for list_, mark in needs]
+        if data is not None:
+            about["data"] = data.decode()
+        self._documents.append(about)
+        self._numbers.append((shelf, name, number, stamp))
+        self.size += len(data or b"") + 100
+
+    def add_rows(self, list_: int, has: int, mark: int, versions: list[Any]) -> None:
+        """Versions of rows, of the marks above `has` up to `mark`."""
+        part = {"list": str(list_), "from": has, "to": mark}
+        part["marks"] = [since for _, since, *_ in versions]
+        # With its mark, by which two versions of the same content are two.
+        part["versions"] = [dumps(list(each[1:])) for each in versions]
+        self._rows.append(part)
+        self._reached.append((mark, max([0, *(each[0] for each in versions)]), list_))
+        self.size += 1
+
+    def document(self) -> Document:
+        """What the server's script is given."""
+        return {"rows": self._rows, "documents": self._documents}
+
+    def arrived(self, database: Any, lost: set[str]) -> None:
+        """Note that the server has it; of what is lost it has a later one, taken in its turn."""
+        for reached in self._reached:
+            database.execute(
+                "UPDATE shared_lists SET mark = max(mark, ?), reached = max(reached, ?) "
+                "WHERE list = ?",
+                reached,
+            )
+        for shelf, name, number, stamp in self._numbers:
+            known = stamp
+            if f"{shelf}/{name}" in lost:
+                keep_loser(database.execute, shelf, name)
+                known = ""
+            database.execute(
+                "INSERT OR REPLACE INTO shared VALUES (?, ?, ?, ?, 0)", (shelf, name, number, known)
+            )
+
+
+def keep_loser(execute: Callable[..., Any], shelf: str, name: str) -> bool:
+    """Keep what was saved here when another machine has saved the same later, unseen by us.
+
+    False where nobody could miss it.
+    """
+    if f"{shelf}/{name}" in PUBLISHED:
+        return False
+    keep_aside(execute, shelf, name, LOSES)
+    return True
+
+
+def without_secrets(shelf: str, name: str, document: Document, data: bytes) -> bytes:
+    """A document's bytes for others, without the secrets that people saved in its values."""
+    given = loads(data.decode())
+    masked = _masked(shelf, given)
+    if masked == given:
+        return data
+    if verdict_on(name, document) == "ours":
+        return bytes(sealed(name, masked).data)
+    masked.pop("check", None)  # it is of what was masked, and not ours to make anew
+    return bytes(data_of(masked))
+
+
+def _masked(shelf: str, document: Document) -> Document:
+    """A document without the secrets that people saved in its values.
+
+    What a session recorded was masked before it reached the disk.
+    """
+    if shelf == KEYS:
+        return {**document, "value": _mask(document["value"])}
+    keys = {key: {**kept, "value": _mask(kept["value"])} for key, kept in document["keys"].items()}
+    for key, kept in keys.items():
+        if kept != document["keys"][key]:
+            kept.pop("check", None)  # it is of the value before
+    return {**document, "keys": keys}
+
+
+def _mask(value: Any, name: str = "") -> Any:
+    if isinstance(value, dict):
+        return {key: _mask(each, key) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_mask(each) for each in value]
+    if not isinstance(value, str):
+        return value
+    if name and value and journal.masked(f"{name}={_HARMLESS}", WINDOW) != f"{name}={_HARMLESS}":
+        return "***"
+    pieces = []
+    while value:
+        # A piece at a time, cut where a word ends: the patterns take their time with long texts.
+        end = len(value) if len(value) <= WINDOW else value.rfind(" ", 1, WINDOW)
+        pieces.append(journal.masked(value[: end if end > 0 else WINDOW], 12 * WINDOW))
+        value = value[end if end > 0 else WINDOW :]
+    return "".join(pieces)
+
+
+WINDOW = 4096
+_HARMLESS = "something"
+"""What no pattern takes for a secret but for the name before it."""

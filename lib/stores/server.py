@@ -1,0 +1,120 @@
+"""The server that machines share: its client, its address, and what goes wrong there in our words.
+
+What the client says may quote the address, and so a password: none of its words leave this file.
+"""
+
+from __future__ import annotations
+
+from .. import journal
+from . import NewerVersion, StoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+
+def place_of(url: str) -> str:
+    """The server for people: never the user or the password."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
+
+
+def connect(url: str, seconds: float) -> Any:
+    """A client of the server at a URL that waits so long for each answer. Raises StoreError.
+
+    User and password may be in WORKFLOW_STATE_REDIS_USER and WORKFLOW_STATE_REDIS_PASSWORD.
+    """
+    redis = _package()
+    user = journal.environment("WORKFLOW_STATE_REDIS_USER")
+    password = journal.environment("WORKFLOW_STATE_REDIS_PASSWORD")
+    given = {"username": user or None, "password": password or None}
+    try:
+        return redis.Redis.from_url(
+            url,
+            socket_timeout=seconds,
+            socket_connect_timeout=seconds,
+            retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
+            **{name: value for name, value in given.items() if value},
+        )
+    except Exception:  # noqa: BLE001
+        # Its words may quote a part of the address, and so of the password.
+        raise StoreError(
+            "the address in WORKFLOW_STATE_STORE cannot be used; it is redis://[USER:PASSWORD@]"
+            "HOST[:PORT][/NUMBER], rediss:// for TLS, or unix://PATH"
+        ) from None
+
+
+class Talking:
+    """What the server refuses in it becomes a StoreError, without a word of the address's secrets.
+
+    behind  the list, and its mark, of which the server has less than it was thought to have
+    """
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self.behind: tuple[int, int] | None = None
+
+    def __enter__(self) -> Talking:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        redis = _package()
+        if not isinstance(error, (redis.RedisError, OSError)):
+            return False
+        told = str(error)
+        word, _, rest = told.partition(" ")
+        if word == "BEHIND":
+            list_, mark = rest.split()[:2]
+            self.behind = int(list_), int(mark)
+            return True
+        if word == "FORMAT":
+            raise NewerVersion(
+                f"{self._place} has format version {rest!r:.40}; it is left as it is: update "
+                "workflow-state"
+            ) from None
+        # The kind of trouble only: the client's own words may quote what they should not.
+        kind = type(error).__name__
+        raise StoreError(f"{self._place}: {kind}; what is owed stays owed") from None
+
+
+def _package() -> Any:
+    try:
+        import redis
+    except ImportError:
+        # Hooks run without the site's packages, which cost more than all they do.
+        import site
+
+        site.main()
+        try:
+            import redis
+        except ImportError:
+            raise StoreError(
+                "the redis store needs the redis package in the Python that runs it: "
+                "python3 -m pip install redis"
+            ) from None
+    return redis
+
+
+def bounded(act: Callable[[], None], seconds: float, place: str) -> None:
+    """Act for at most so long: a name that does not resolve, say, heeds no timeout."""
+    import threading
+
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            act()
+        except BaseException as error:  # noqa: BLE001  # raised again where it is waited for
+            failed.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if failed:
+        raise failed[0]
+    if thread.is_alive():
+        raise StoreError(
+            f"{place} has not answered within {seconds:g} seconds; what is owed is sent at the "
+            "next exchange"
+        )
