@@ -183,6 +183,11 @@ def append(text: str, container: Part, value: Any, style: Style, key: str = "") 
     return text[: container.start + 1] + added + text[container.end - 1 :]
 
 
+def replace(text: str, member: Part, value: Any, style: Style) -> str:
+    """The text with another value in the place of one that holds no others."""
+    return text[: member.start] + style.write(value, "") + text[member.end :]
+
+
 def _margin_inside(text: str, container: Part) -> str | None:
     """The space that a member's line begins with; None where members share the bracket's line."""
     ends = [container.start + 1, *(member.end for member in container.members)]

@@ -120,6 +120,12 @@ def _others(state: State) -> list[dict[str, Any]]:
     return sorted(found, key=lambda other: str(other["last_active"]), reverse=True)
 
 
+def running(state: State) -> list[str]:
+    """The sessions of this machine that are running, of those active last."""
+    journals = workspace.journals(state.directory)[:EXAMINED]
+    return [session for _, session in journals if is_running(state, session)]
+
+
 def lives(state: State, most: int | None = None) -> Iterator[dict[str, Any]]:
     """The project's sessions as they stand: those of this machine, then those of others.
 

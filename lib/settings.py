@@ -360,6 +360,15 @@ def registering(path: str, commands: dict[str, str]) -> Change:
     return Change(path, real, data, _edited(path, kept, edit), memory, kept)
 
 
+def editing(path: str, edit: Callable[[str], str]) -> Change:
+    """The change that an edit makes of a file's text. Raises StoreError.
+
+    With our hooks in it the file still becomes what it was before them when they go.
+    """
+    real, data, memory = _open(path)
+    return Change(path, real, data, _edited(path, data, edit), memory, memory.base(data))
+
+
 def unregistering(path: str) -> Change:
     """The change that takes all of ours out of a file. Raises StoreError."""
     real, data, memory = _open(path)

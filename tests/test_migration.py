@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from lib import journal
 from lib.migration import migrate
 from lib.state import State
-from lib.stores import CHECKPOINTS, KEYS, StoreError, open_store
+from lib.stores import CHECKPOINTS, KEYS, StoreError
+from lib.stores.opening import open_store
 from tests.redis_server import Server
 from tests.store_contract import PATHS, call
 
@@ -247,17 +249,69 @@ def test_to_itself_is_refused(directory):
 
 
 class TestCommand:
-    def test_it_says_which_setting_to_change_and_work_goes_on(self, hooks):
-        hooks.prompt("s")
-        hooks.call("s", "Write", "t1", {"file_path": f"{hooks.project}/a.py"})
-        hooks.stop("s")
+    def test_one_command_each_time_from_json_to_sqlite_to_a_server_and_back(self, hooks, tmp_path):
+        """As a person does it: nothing is set by hand, hooks get what the settings say."""
+        server = Server(tmp_path / "server")
+        local = hooks.project / ".claude" / "settings.local.json"
+        chosen, files = "json", []
+        try:
+            hooks.environment["WORKFLOW_STATE_PROJECT"] = "moved"
+            for step, to in enumerate(("sqlite", server.url, "json", "sqlite")):
+                hooks.prompt("s")
+                files.append(f"f{step}.py")
+                hooks.call("s", "Write", f"t{step}", {"file_path": f"{hooks.project}/{files[-1]}"})
+                hooks.stop("s")
+                hooks.environment.pop("WORKFLOW_STATE_STORE", None)  # a terminal has it not
+                assert json.loads(hooks.cli("get", "files_processed").stdout) == files
+                done = hooks.cli("migrate", "--to", to)
+                assert (done.returncode, done.stderr) == (0, "")
+                assert f"{local} chooses it" in done.stdout
+                chosen = json.loads(local.read_text())["env"]
+                assert chosen["WORKFLOW_STATE_STORE"] == to
+                hooks.environment.update(chosen)
+            hooks.call("s", "Write", "t9", {"file_path": f"{hooks.project}/last.py"})
+            hooks.stop("s")
+            assert list(hooks.show("s")["files_processed"]) == [*files, "last.py"]
+        finally:
+            server.kill()
+
+    def test_the_settings_keep_all_else_and_go_back_to_the_byte(self, hooks):
+        local = hooks.project / ".claude" / "settings.local.json"
+        local.parent.mkdir()
+        before = '{\n\t"env": {"A": "1"},\n\t"model": "opus"\n}'
+        local.write_text(before)
+        assert hooks.cli("install").returncode == 0
+        registered = local.read_text()
+        assert hooks.cli("migrate", "--to", "sqlite").returncode == 0
+        assert local.read_text() == registered.replace(
+            '{"A": "1"}', '{"A": "1", "WORKFLOW_STATE_STORE": "sqlite"}'
+        )
+        assert hooks.cli("migrate", "--to", "json").returncode == 0
+        assert local.read_text().count("WORKFLOW_STATE_STORE") == 1
+        assert hooks.cli("uninstall").returncode == 0
+        assert local.read_text() == before
+
+    def test_for_a_team_or_not_at_all(self, hooks):
+        team = hooks.project / ".claude" / "settings.json"
+        assert hooks.cli("migrate", "--to", "sqlite", "--copy-only").returncode == 0
+        assert not team.exists()
+        assert not (hooks.project / ".claude" / "settings.local.json").exists()
+        assert hooks.cli("migrate", "--to", "sqlite", "--shared").returncode == 0
+        assert json.loads(team.read_text()) == {"env": {"WORKFLOW_STATE_STORE": "sqlite"}}
+
+    def test_a_file_that_cannot_be_changed_stops_it_before_it_begins(self, hooks):
+        hooks.cli("set", "plan", "1")
+        local = hooks.project / ".claude" / "settings.local.json"
+        local.write_text("{,}")
         done = hooks.cli("migrate", "--to", "sqlite")
-        assert (done.returncode, done.stderr) == (0, "")
-        assert '"env": {"WORKFLOW_STATE_STORE": "sqlite"}' in done.stdout
-        hooks.environment["WORKFLOW_STATE_STORE"] = "sqlite"
-        hooks.call("s", "Write", "t2", {"file_path": f"{hooks.project}/b.py"})
-        hooks.stop("s")
-        assert list(hooks.show("s")["files_processed"]) == ["a.py", "b.py"]
+        assert done.returncode == 1
+        assert "line 1, column 2" in done.stderr
+        assert not (hooks.directory / "state.sqlite3").exists()
+
+    def test_who_is_running_is_told(self, hooks):
+        hooks.environment["CLAUDE_PID"] = str(os.getpid())
+        hooks.prompt("one")
+        assert "until they end: one." in hooks.cli("migrate", "--to", "sqlite").stdout
 
     def test_the_doctor_says_when_it_is_time_to(self, hooks, monkeypatch):
         def found():
@@ -275,16 +329,24 @@ class TestCommand:
         hooks.environment["WORKFLOW_STATE_STORE"] = "sqlite"
         assert found()["state"] == "ok"
 
-    def test_a_password_in_the_address_is_not_printed(self, hooks):
-        hooks.environment["WORKFLOW_STATE_PROJECT"] = "moved"
-        done = hooks.cli("migrate", "--to", "redis://user:hunter2@127.0.0.1:1/0", "--json")
-        assert "hunter2" not in done.stdout + done.stderr
+    def test_a_password_in_the_address_is_neither_printed_nor_kept(self, hooks, tmp_path):
+        server = Server(tmp_path / "server", "--requirepass", "hunter2")
+        try:
+            hooks.environment["WORKFLOW_STATE_PROJECT"] = "moved"
+            for url in (f":hunter2@127.0.0.1:{server.port}/0", "user:hunter2@127.0.0.1:1/0"):
+                done = hooks.cli("migrate", "--to", f"redis://{url}", "--json")
+                assert done.returncode == (1 if ":1/" in url else 0), done.stderr
+                assert "hunter2" not in done.stdout + done.stderr
+            said = hooks.cli("migrate", "--to", f"redis://:hunter2@127.0.0.1:{server.port}/0")
+            assert "written to no file" in said.stdout
+        finally:
+            server.kill()
+        files = [path for path in (hooks.project, hooks.home) for path in path.rglob("*")]
+        assert not [path for path in files if path.is_file() and b"hunter2" in path.read_bytes()]
 
 
 class TestSessions:
     def test_who_is_alive_and_what_two_share(self, hooks):
-        import os
-
         hooks.environment["CLAUDE_PID"] = str(os.getpid())
         for session in ("one", "two"):
             hooks.start(session)

@@ -12,9 +12,10 @@ import json
 import os
 import sys
 
-from .. import journal
+from .. import journal, workspace
 from ..quoting import printable
 from ..state import State, StateError
+from ..variables import adopt
 from . import (
     checkpoints,
     completion,
@@ -138,6 +139,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     progress = Progress("reading the journal")
     try:
+        for told in adopt(_project(arguments)):
+            _tell(told)
         state = None if arguments.stateless else State(arguments.dir, arguments.session)
         with progress:
             if state:
@@ -163,6 +166,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return code[0] if code else OK
+
+
+def _project(arguments: argparse.Namespace) -> str:
+    """The project that a command speaks of."""
+    named: str | None = getattr(arguments, "project", None)
+    if named:
+        return os.path.abspath(named)
+    return (
+        workspace.project_of(os.path.abspath(arguments.dir))
+        if arguments.dir
+        else journal.find_project()
+    )
 
 
 def _print(text: str) -> None:
