@@ -20,10 +20,10 @@ from lib.stores import (
     NewerVersion,
     StoreError,
     locks,
-    open_store,
     redis,
 )
 from lib.stores.identity import normalised, project_name
+from lib.stores.opening import open_store
 from lib.table import Table
 from tests.conftest import ROOT, Hooks
 from tests.redis_server import Server, free_port
