@@ -12,13 +12,15 @@ BENCH := $(VENV)/bench
 REPORT := $(VENV)/report
 
 .DEFAULT_GOAL := help
-.PHONY: help test faults mutations e2e e2e-print e2e-interactive e2e-no-ops e2e-waiting fuzz bench bench-quick bench-stores profile report report-page report-pictures lint types demo check clean
+.PHONY: help test environment faults mutations e2e e2e-print e2e-interactive e2e-no-ops e2e-waiting fuzz bench bench-quick bench-stores profile report report-page report-pictures lint types demo check clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-17s%s\n", $$1, $$2}'
 
 test: $(TEST)/installed ## run every test (PYTHON=python3.9 picks the interpreter, ARGS='-k name' the tests)
 	$(TEST)/bin/python -m pytest $(ARGS)
+
+environment: $(TEST)/installed ## make the environment of the tests, which each target does that needs it
 
 faults: $(TEST)/installed ## try every fault and print what was lost (Linux; needs strace and git)
 	rm -f .pytest_cache/faults.json
