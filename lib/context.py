@@ -220,14 +220,22 @@ class Context:
         return f"Last request: {quoted(text)} ({self._moment(self.live['last_request_at'])})."
 
     def _alive(self, most: int) -> str:
-        words = [
-            f"{word(other['session_id'])} (last active {self._moment(other['last_active'])}"
-            f"{self._shares(other, most)})"
-            for other in self.alive
-        ]
-        if not words:
-            return ""
-        return f"Alive in this project, with work of its own: session {_listed(words, most)}."
+        here, elsewhere = [], []
+        for other in self.alive:
+            name = word(other["session_id"])
+            told = f"(last active {self._moment(other['last_active'])}{self._shares(other, most)})"
+            if "machine" in other:
+                elsewhere.append(f"{name} of the machine {word(other['machine'])} {told}")
+            else:
+                here.append(f"{name} {told}")
+        sentences = []
+        if here:
+            listed = _listed(here, most)
+            sentences.append(f"Alive in this project, with work of its own: session {listed}.")
+        if elsewhere:
+            listed = _listed(elsewhere, most)
+            sentences.append(f"On other machines, and not known to have ended: session {listed}.")
+        return " ".join(sentences)
 
     def _shares(self, other: State, most: int) -> str:
         """Files that another session changes too: told to both, each at its start."""

@@ -27,6 +27,8 @@ CLEARED = "cleared"
 STOPPED = "stopped"
 ALIVE = "alive"
 CRASHED = "crashed"
+AT_WORK = (ALIVE, ELSEWHERE)
+"""How a session stands that is, or may be, at work: of one elsewhere only its end is known."""
 
 
 def is_alive(process: dict[str, Any] | None) -> bool:
@@ -72,7 +74,7 @@ def _has_content(live: dict[str, Any]) -> bool:
 
 
 def choose(state: State, source: str) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
-    """What the session of `state` continues, by the source of its start; and the sessions alive.
+    """What the session of `state` continues, by the source of its start; and those AT_WORK.
 
     The first is written into the journal: {"session": stem, "offset": how many bytes of its
     journal counted, "source", "was": its condition}, with "checkpoint" instead of "offset" where
@@ -83,11 +85,11 @@ def choose(state: State, source: str) -> tuple[dict[str, Any] | None, list[dict[
         own = state.sessions.live(state.session)
         if own and own["last_active"]:
             kept = {"offset": own["journal"]["offset"]} if own["journal"] else {"checkpoint": True}
-            others = [other for other in _others(state) if other["was"] == ALIVE]
+            others = [other for other in _others(state) if other["was"] in AT_WORK]
             return {"session": state.session, **kept, "source": source}, others
         rule = CONTINUES["startup"]
     candidates = _others(state)
-    alive = [other for other in candidates if other["was"] == ALIVE]
+    alive = [other for other in candidates if other["was"] in AT_WORK]
     fitting = [other for other in candidates if _has_content(other)]
     if rule == CONTINUES["clear"]:
         fitting = [other for other in fitting if other["was"] == CLEARED]
@@ -154,7 +156,7 @@ def fleet(state: State, everyone: bool) -> list[dict[str, Any]]:
     """
     found, working = [], {}
     for live in lives(state, None if everyone else EXAMINED):
-        if live["was"] in (ALIVE, ELSEWHERE):
+        if live["was"] in AT_WORK:
             working[live["session_id"]] = own_files(live)
         if everyone or live["was"] == ALIVE:
             about = {name: live[name] for name in ("session_id", "current_phase", "last_active")}

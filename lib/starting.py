@@ -51,17 +51,27 @@ def start(event: journal.Event) -> str:
         state.sessions.notices.append(told)
     live = state.live()
     drifted = worktree.drift(project, live["fold"]["newest"])
-    for other in alive:
-        whole = state.sessions.live(other["session_id"]) or other
-        mine = lineage.own_files(whole) if whole["fold"]["newest"] or whole["in_flight"] else set()
-        other["shares"] = [path for path in newest(live, NEWEST) if path in mine]
-    context = Context(live, continues, alive, drifted, time.time(), command_line())
+    context = Context(
+        live, continues, _with_shares(state, live, alive), drifted, time.time(), command_line()
+    )
     _print(context.render(_limit()), _notice(state, live, continues))
     try:
         retention.tidy(state)
     except (StateError, OSError):
         pass  # it will be tried again at the next start; the user waits for this one
     return ""
+
+
+def _with_shares(
+    state: State, live: dict[str, Any], others: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Other sessions with the files that both change; of other machines only those with any."""
+    ours = newest(live, NEWEST)
+    for other in others:
+        whole = other if "machine" in other else state.sessions.live(other["session_id"]) or other
+        theirs = lineage.own_files(whole)
+        other["shares"] = [path for path in ours if path in theirs]
+    return [other for other in others if "machine" not in other or other["shares"]]
 
 
 def command_line() -> str:

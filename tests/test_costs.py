@@ -42,7 +42,7 @@ STATE = (
     | set(
         "lib.aside lib.changes lib.founding lib.jsontext lib.lineage lib.policy lib.process "
         "lib.replay lib.sealing lib.session lib.sessions lib.state lib.stores "
-        "lib.stores.documents lib.stores.json_files lib.stores.locks lib.litter lib.table lib.workspace lib.worktree".split()
+        "lib.stores.documents lib.stores.json_files lib.stores.locks lib.stores.opening lib.litter lib.table lib.workspace lib.worktree".split()
     )
 )
 

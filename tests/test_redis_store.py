@@ -582,6 +582,27 @@ class TestHooks:
         assert "Write it." in told
         assert "gone" in told  # the files are not on this machine
 
+    def test_both_are_told_when_two_machines_work_on_the_same_file(self, machines):
+        one, two = machines
+        for hooks, session in ((one, "one"), (two, "two")):
+            hooks.prompt(session)
+            for name in ("both.py", f"{session}.py"):
+                path = f"{hooks.project}/{name}"
+                hooks.call(session, "Write", f"{session}{name}", {"file_path": path})
+            hooks.stop(session)
+            assert hooks.cli("sync").returncode == 0
+        for hooks, session, other in ((one, "one", "two"), (two, "two", "one")):
+            told = hooks.start(session, "compact")
+            assert f"not known to have ended: session {other} of the machine" in told
+            assert 'works on the same files: "both.py")' in told
+
+    def test_of_another_machine_only_who_shares_a_file_is_told(self, machines):
+        one, two = machines
+        self.work(one)
+        two.prompt("two")
+        two.call("two", "Write", "t", {"file_path": f"{two.project}/own.py"})
+        assert "machine" not in two.start("two", "compact")
+
     def test_under_another_key_the_user_is_told_and_claude_is_not(self, machines):
         one, two = machines
         self.work(one)
