@@ -11,6 +11,7 @@ from .lineage import is_running
 from .replay import seconds
 from .sessions import checkpoint_name
 from .state import State
+from .stores import CHECKPOINTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ def tidy(state: State, now: float | None = None) -> list[str]:
         if not is_running(state, session):
             forget(state, session)
             removed.append(session)
+    for name in outdated_elsewhere(state, DAYS * 86400, NEWEST, now):
+        if time.monotonic() > give_up:
+            break
+        state.delete_checkpoint(name)
     sweep(state)
     return removed
 
@@ -51,6 +56,22 @@ def outdated(state: State, older: float, newest: int, now: float | None = None) 
             return
         if session != state.session:
             yield session
+
+
+def outdated_elsewhere(
+    state: State, older: float, newest: int, now: float | None = None
+) -> Iterator[str]:
+    """The same of other machines' sessions, by their checkpoints, which are named.
+
+    Each machine removes its own; but one that was a container will never start again.
+    """
+    moment = time.time() if now is None else now
+    names = [name for name in state.store.elsewhere() if name.startswith(checkpoint_name(""))]
+    for name in reversed(names[newest:]):
+        about = state.store.read(CHECKPOINTS, name)
+        if about is not None and moment - seconds(about["created"]) <= older:
+            return
+        yield name
 
 
 def forget(state: State, session: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import journal
+from lib import journal, replay, retention
 from lib.state import State
 from lib.stores import (
     CHECKPOINTS,
@@ -21,6 +21,7 @@ from lib.stores import (
     StoreError,
     locks,
     redis,
+    sqlite,
 )
 from lib.stores.identity import normalised, project_name
 from lib.stores.opening import open_store
@@ -188,6 +189,36 @@ class TestManyMachines:
             thread.join()
         assert store.owed() == 0
         assert server.client().info("commandstats")["cmdstat_evalsha"]["calls"] <= 2
+
+    def test_what_a_machine_left_that_is_no_more_goes_at_last(self, server, tmp_path, monkeypatch):
+        gone, here = machine(tmp_path, "container"), machine(tmp_path, "here")
+        for number in range(3):
+            session = f"s{number}"
+            at = f"2026-01-0{number + 1}T00:00:00.000Z"
+            with monkeypatch.context() as then:
+                then.setattr(journal, "now", lambda at=at: at)
+                journal.write(gone, session, call(number))
+                state = State(gone, session)
+                state.store = open_store(server.url, gone)
+                state.sessions.store = state.store
+                state.checkpoint_session("Stop")
+        state.store.exchange(10)
+        state = State(here, "")
+        state.store = open_store(server.url, here)
+        state.store.exchange(10)
+        rows = [name for name in server.client().keys() if b":rows:" in name]
+        assert len(rows) >= 3
+        monkeypatch.setattr(retention, "NEWEST", 1)
+        retention.tidy(state, now=replay.seconds("2026-01-31T12:00:00.000Z"))
+        assert state.store.names(CHECKPOINTS) == ["session-s1", "session-s2"]
+        monkeypatch.setattr(sqlite, "RETIRED", -10)
+        state.store.sweep()
+        state.store.exchange(10)
+        left = [name for name in server.client().keys() if b":rows:" in name]
+        assert 0 < len(left) < len(rows)
+        fresh = open_store(server.url, machine(tmp_path, "fresh"))
+        fresh.exchange(10)
+        assert everything(server.url, fresh.directory) == everything(server.url, here)
 
     def test_what_is_damaged_here_is_not_removed_elsewhere_but_taken_anew(self, server, tmp_path):
         one, two = (open_store(server.url, machine(tmp_path, name)) for name in ("one", "two"))

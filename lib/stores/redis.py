@@ -196,11 +196,15 @@ class Redis(Sqlite):
         self._drop(server)
 
     def _drop(self, server: Any) -> None:
-        """Remove rows that no checkpoint of this machine needs any more, and others never did."""
+        """Remove rows that no checkpoint needs any more, whoever sent them.
+
+        All checkpoints are here as well. Who refers to such rows meanwhile finds that the server
+        lacks them, and sends them again.
+        """
         with self.lock(), Asking(self.database):
             execute = self.database.open().execute
             unused = execute(
-                "SELECT list FROM shared_lists WHERE ours = 1 AND mark > 0 "
+                "SELECT list FROM shared_lists WHERE mark > 0 "
                 "AND list NOT IN (SELECT id FROM lists)"
             ).fetchall()
         for (list_,) in unused:
