@@ -96,6 +96,8 @@ def choose(state: State, source: str) -> tuple[dict[str, Any] | None, list[dict[
         fitting.sort(key=lambda other: str(other["ended"]["at"]), reverse=True)
     elif rule == CONTINUES["startup"]:
         fitting = [other for other in fitting if other["was"] != ALIVE]
+    # Who may still be at work elsewhere is somebody else, unless nobody worked here before.
+    fitting.sort(key=lambda other: other["was"] == ELSEWHERE)
     for chosen in fitting:
         whole = state.sessions.live(chosen["session_id"])
         if whole:
@@ -183,6 +185,15 @@ def own_files(live: dict[str, Any]) -> set[str]:
     return changed | {call["path"] for call in live["in_flight"] if call.get("path")}
 
 
+def _stands(other: dict[str, Any]) -> dict[str, str]:
+    """The condition of another state directory's session, and its machine if that is not this."""
+    machine = (other["process"] or {}).get("host")
+    if machine == os.uname().nodename:  # another checkout on this machine
+        return {"was": condition(other)}
+    was = condition(other) if other["ended"] else ELSEWHERE
+    return {"was": was, "machine": machine or "unknown"}
+
+
 def _elsewhere(state: State, most: int | None = EXAMINED) -> list[dict[str, Any]]:
     """The sessions of other machines as their last checkpoints have them.
 
@@ -195,9 +206,7 @@ def _elsewhere(state: State, most: int | None = EXAMINED) -> list[dict[str, Any]
         if other is None:
             strange += 1
         elif other["session_id"] != state.session:
-            host = (other["process"] or {}).get("host")
-            was = condition(other) if other["ended"] else ELSEWHERE
-            found.append({**other, "was": was, "machine": host or "unknown"})
+            found.append({**other, **_stands(other)})
     if strange:
         state.sessions.notices.append(
             f"{strange} checkpoints of other machines are sealed with another key and were not "

@@ -11,7 +11,7 @@ from .lineage import is_running
 from .replay import seconds
 from .sessions import checkpoint_name
 from .state import State
-from .stores import CHECKPOINTS
+from .stores import CHECKPOINTS, Damaged, NewerVersion
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,13 +65,25 @@ def outdated_elsewhere(
 
     Each machine removes its own; but one that was a container will never start again.
     """
-    moment = time.time() if now is None else now
     names = [name for name in state.store.elsewhere() if name.startswith(checkpoint_name(""))]
+    latest = _made(state, names[0]) if len(names) > newest else 0.0
+    # By their clocks too: a machine whose own is a month ahead must not remove what is new.
+    moment = min(time.time() if now is None else now, latest)
     for name in reversed(names[newest:]):
-        about = state.store.read(CHECKPOINTS, name)
-        if about is not None and moment - seconds(about["created"]) <= older:
+        made = _made(state, name)
+        if made and moment - made <= older:
             return
-        yield name
+        if made:
+            yield name
+
+
+def _made(state: State, name: str) -> float:
+    """When a checkpoint was made, in seconds since the epoch; 0.0 where it does not say."""
+    try:
+        about = state.store.read(CHECKPOINTS, name)
+    except (Damaged, NewerVersion):
+        return 0.0
+    return seconds(about["created"]) if about is not None else 0.0
 
 
 def forget(state: State, session: str) -> None:

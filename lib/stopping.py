@@ -12,7 +12,11 @@ def stop(event: journal.Event) -> str:
     """
     told = journal.record(event)
     if event.name == "SessionEnd":
-        return told
+        if not journal.environment("WORKFLOW_STATE_STORE").startswith(("redis", "unix")):
+            return told
+        from .turn import leave
+
+        return "; ".join([told, *leave(event)] if told else leave(event))
     project = journal.find_project(event.cwd)
     if event.name == "Stop" and idle.since_checkpoint(
         journal.find_state(project), event.session, project

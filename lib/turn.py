@@ -5,11 +5,14 @@ from __future__ import annotations
 from . import journal, lineage, replay, workspace, worktree
 from .changes import in_pieces
 from .session import NEWEST
-from .state import State
+from .state import State, StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+LEAVE_SECONDS = 0.8
+"""What the end of a session waits for a server, of the 1.5 s that it is given."""
 
 
 def close(event: journal.Event, project: str) -> list[str]:
@@ -26,6 +29,20 @@ def close(event: journal.Event, project: str) -> list[str]:
         journal.write(state.directory, event.session, *records)
     state.checkpoint_session(event.name)
     state.store.exchange(0, take=False)
+    return state.sessions.notices
+
+
+def leave(event: journal.Event) -> list[str]:
+    """Tell other machines that a session ended, and what it owes: a container may go with it.
+
+    Returns what the user should be told. Raises StateError.
+    """
+    state = State(journal.find_state(journal.find_project(event.cwd)), event.session)
+    state.checkpoint_session(event.name)
+    try:
+        state.store.exchange(LEAVE_SECONDS, take=False)
+    except StateError:
+        pass  # it stays owed
     return state.sessions.notices
 
 

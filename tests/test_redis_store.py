@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -11,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import journal, replay, retention
+from lib import journal, retention
 from lib.state import State
 from lib.stores import (
     CHECKPOINTS,
@@ -75,6 +79,8 @@ def everything(url: str, directory: str) -> dict:
     store, found = open_store(url, directory), {}
     for shelf in (KEYS, CHECKPOINTS):
         for name in store.names(shelf):
+            if name.startswith(("before-restore-", "before-undo-", "before-migrate-")):
+                continue  # for taking back what was done on this machine
             try:
                 each = dict(store.read(shelf, name))
             except NewerVersion:
@@ -95,6 +101,11 @@ def everything(url: str, directory: str) -> dict:
             }
             found[shelf, name] = each
     return found
+
+
+def aside(store) -> list[bytes]:
+    """What a store has kept aside."""
+    return [data for (data,) in store.database.open().execute("SELECT data FROM damaged")]
 
 
 class TestRedis(OnThisMachine):
@@ -161,6 +172,176 @@ class TestManyMachines:
         assert b"earlier" in kept[0][2]
         assert [notice for notice in one.notices if "key plan" in notice] == one.notices[:take]
 
+    def test_what_loses_after_it_was_sent_is_kept_by_both(self, server, tmp_path):
+        one, two = (open_store(server.url, machine(tmp_path, name)) for name in ("one", "two"))
+        two.write(KEYS, "plan", {"value": "earlier", "timestamp": "2026-01-01T00:00:00.000Z"})
+        two.exchange(10)
+        one.write(KEYS, "plan", {"value": "later", "timestamp": "2026-01-02T00:00:00.000Z"})
+        one.exchange(10, take=False)
+        two.exchange(10)
+        for store in (one, two):
+            assert store.read(KEYS, "plan")["value"] == "later"
+            assert [b"earlier" in data for data in aside(store)] == [True]
+
+    def test_who_has_seen_the_other_is_later_whatever_the_clock_says(self, server, tmp_path):
+        one, two = (open_store(server.url, machine(tmp_path, name)) for name in ("one", "two"))
+        one.write(KEYS, "plan", {"value": 1, "timestamp": "2027-01-01T00:00:00.000Z"})
+        for number, (mine, other) in enumerate([(two, one), (one, two), (two, one)]):
+            other.exchange(10)
+            mine.exchange(10)
+            mine.write(KEYS, "plan", {"value": number, "timestamp": "2026-01-01T00:00:00.000Z"})
+            mine.exchange(10, take=False)
+            other.exchange(10)
+            assert other.read(KEYS, "plan")["value"] == number
+        assert aside(one) + aside(two) == []
+
+    def test_an_earlier_removal_does_not_remove_what_was_saved_later(
+        self, server, tmp_path, monkeypatch
+    ):
+        one, two = (open_store(server.url, machine(tmp_path, name)) for name in ("one", "two"))
+        one.write(KEYS, "plan", {"value": 1, "timestamp": "2026-01-01T00:00:00.000Z"})
+        one.exchange(10)
+        two.exchange(10)
+        with monkeypatch.context() as then:
+            then.setattr(journal, "now", lambda: "2026-01-02T00:00:00.000Z")
+            one.delete(KEYS, "plan")
+        two.write(KEYS, "plan", {"value": 2, "timestamp": "2026-01-03T00:00:00.000Z"})
+        two.exchange(10)
+        one.exchange(10, take=False)
+        one.exchange(10)
+        two.exchange(10)
+        assert [store.read(KEYS, "plan")["value"] for store in (one, two)] == [2, 2]
+
+    def test_an_answer_that_was_lost_makes_no_conflict(self, server, tmp_path, monkeypatch):
+        store = open_store(server.url, machine(tmp_path, "one"))
+        value = {"password": "correct-horse"}
+        store.write(KEYS, "plan", store.seal("plan", {"value": value, "timestamp": journal.now()}))
+        with monkeypatch.context() as cut:
+            cut.setattr(redis.Parcel, "arrived", lambda *_: 1 / 0)
+            with pytest.raises(StoreError):
+                store.exchange(10)
+        assert b"***" in server.client().hget(
+            f"workflow-state:{{{PROJECT}}}:documents", "keys/plan"
+        )
+        store.exchange(10)
+        assert store.read(KEYS, "plan")["value"] == value
+        assert (store.owed(), aside(store), store.notices) == (0, [], [])
+
+    def test_a_secret_that_no_other_machine_has_is_kept_when_one_saves_there(
+        self, server, tmp_path
+    ):
+        one, two = (open_store(server.url, machine(tmp_path, name)) for name in ("one", "two"))
+        value = {"password": "correct-horse", "step": 1}
+        one.write(KEYS, "plan", one.seal("plan", {"value": value, "timestamp": journal.now()}))
+        one.exchange(10)
+        two.exchange(10)
+        value = {**two.read(KEYS, "plan")["value"], "step": 2}
+        two.write(KEYS, "plan", two.seal("plan", {"value": value, "timestamp": journal.now()}))
+        two.exchange(10)
+        one.exchange(10)
+        assert one.read(KEYS, "plan")["value"] == {"password": "***", "step": 2}
+        assert [b"correct-horse" in data for data in aside(one)] == [True]
+        assert "held secrets that no other machine has" in one.notices[0]
+
+    @pytest.mark.parametrize("removed", [False, True], ids=["replaced", "removed"])
+    def test_what_is_ours_is_kept_when_who_has_no_key_replaces_it(
+        self, server, tmp_path, monkeypatch, removed
+    ):
+        one, two = (open_store(server.url, machine(tmp_path, name)) for name in ("one", "two"))
+        one.write(KEYS, "plan", one.seal("plan", {"value": 1, "timestamp": journal.now()}))
+        one.exchange(10)
+        with monkeypatch.context() as other:
+            other.setenv("WORKFLOW_STATE_KEY", "another")
+            two.exchange(10)
+            if removed:
+                two.delete(KEYS, "plan")
+            else:
+                two.write(KEYS, "plan", two.seal("plan", {"value": 2, "timestamp": journal.now()}))
+            two.exchange(10)
+        one.exchange(10)
+        assert one.names(KEYS) == [] if removed else one.read(KEYS, "plan")["value"] == 2
+        assert [b'"value": 1' in data for data in aside(one)] == [True]
+        assert "has not your key" in one.notices[0]
+
+    def test_of_two_copies_of_a_checkout_each_has_rows_of_its_own(
+        self, server, tmp_path, monkeypatch
+    ):
+        """Containers from one image: both go on from the same database, and a third reads both."""
+        first = machine(tmp_path, "image")
+        monkeypatch.setenv("WORKFLOW_STATE_STORE", server.url)
+        for number in range(5):
+            journal.write(first, "s", call(number))
+        State(first, "s").checkpoint_session("Stop")
+        open_store(server.url, first).exchange(10)
+        copies = []
+        for number, name in enumerate(("one", "two")):
+            copies.append(machine(tmp_path, name))
+            shutil.copytree(first, copies[-1])
+            open_store(server.url, copies[-1]).exchange(10)  # as its session's start does
+            for step in range(2):
+                journal.write(copies[-1], "s", call(100 * number + 50 + step))
+            State(copies[-1], "s").checkpoint(f"copy-{name}")
+        for directory in (*copies, *copies):
+            open_store(server.url, directory).exchange(10)
+        third = machine(tmp_path, "third")
+        open_store(server.url, third).exchange(10)
+        for directory in (*copies, third):
+            for number, name in enumerate(("one", "two")):
+                kept = State(directory, "").read_checkpoint(f"copy-{name}")["session"]
+                paths = [f"f{each}" for each in range(5)]
+                paths += [f"f{100 * number + 50 + step}" for step in range(2)]
+                assert list(kept["files_processed"]) == paths
+
+    def test_rows_that_another_machine_refers_to_stay(self, server, tmp_path, monkeypatch):
+        directories = [machine(tmp_path, name) for name in ("one", "two")]
+        one, two = (open_store(server.url, each) for each in directories)
+        monkeypatch.setenv("WORKFLOW_STATE_STORE", server.url)
+        for number in range(5):
+            journal.write(directories[0], "s", call(number))
+        State(directories[0], "s").checkpoint_session("Stop")
+        for store in (one, two):
+            store.exchange(10)
+        for name in ("session-s", "files_processed"):
+            two.delete(CHECKPOINTS if name == "session-s" else KEYS, name)
+        monkeypatch.setattr(sqlite, "RETIRED", -10)
+        two.sweep()  # here nothing refers to the rows any more
+        State(directories[0], "s").checkpoint("release")  # there they are referred to, unseen here
+        one.exchange(10, take=False)
+        two.exchange(10, take=False)
+        fresh = open_store(server.url, machine(tmp_path, "fresh"))
+        fresh.exchange(10)
+        kept = fresh.read(CHECKPOINTS, "release")["session"]["files_processed"]
+        assert len(list(kept.items())) == 5
+
+    def test_all_keys_are_taken_at_once(self, server, tmp_path):
+        """A restore changes all of them, or none: also for who looks from elsewhere."""
+        one, two = (open_store(server.url, machine(tmp_path, name)) for name in ("one", "two"))
+        with one.lock():
+            for number in range(300):
+                one.write(KEYS, f"k{number}", {"value": 1, "timestamp": journal.now()})
+        one.exchange(10)
+        server.client().config_resetstat()
+        two.exchange(10)
+        assert len(two.names(KEYS)) == 300
+        assert server.client().info("commandstats")["cmdstat_hmget"]["calls"] == 2
+
+    def test_what_was_kept_for_an_undo_stays_on_its_machine(self, server, tmp_path):
+        directories = [machine(tmp_path, name) for name in ("one", "two")]
+        states = []
+        for directory in directories:
+            state = State(directory, "")
+            state.store = state.sessions.store = open_store(server.url, directory)
+            states.append(state)
+        one, two = states
+        one.save_state("plan", 1)
+        one.checkpoint("good")
+        one.save_state("plan", 2)
+        one.restore_checkpoint("good")
+        for state in states:
+            state.store.exchange(10)
+        assert two.store.names(CHECKPOINTS) == ["good"]
+        assert len(one.store.names(CHECKPOINTS)) == 2
+
     def test_what_every_stop_publishes_leaves_nothing_behind(self, server, tmp_path):
         one, two = (open_store(server.url, machine(tmp_path, name)) for name in ("one", "two"))
         for store, day in ((one, "1"), (two, "2")):
@@ -192,9 +373,9 @@ class TestManyMachines:
 
     def test_what_a_machine_left_that_is_no_more_goes_at_last(self, server, tmp_path, monkeypatch):
         gone, here = machine(tmp_path, "container"), machine(tmp_path, "here")
-        for number in range(3):
+        for number, day in enumerate(("01T00", "02T00", "31T12")):
             session = f"s{number}"
-            at = f"2026-01-0{number + 1}T00:00:00.000Z"
+            at = f"2026-01-{day}:00:00.000Z"
             with monkeypatch.context() as then:
                 then.setattr(journal, "now", lambda at=at: at)
                 journal.write(gone, session, call(number))
@@ -209,7 +390,7 @@ class TestManyMachines:
         rows = [name for name in server.client().keys() if b":rows:" in name]
         assert len(rows) >= 3
         monkeypatch.setattr(retention, "NEWEST", 1)
-        retention.tidy(state, now=replay.seconds("2026-01-31T12:00:00.000Z"))
+        retention.tidy(state)  # by a clock that is far ahead of theirs
         assert state.store.names(CHECKPOINTS) == ["session-s1", "session-s2"]
         monkeypatch.setattr(sqlite, "RETIRED", -10)
         state.store.sweep()
@@ -505,6 +686,107 @@ class TestFaults:
         finally:
             replica.kill()
 
+    def test_a_replica_without_the_last_write_replaces_nothing(self, own_server, tmp_path, busy):
+        replica = Server(tmp_path / "replica", "--replicaof", f"127.0.0.1 {own_server.port}")
+        try:
+            store = open_store(own_server.url, busy)
+            store.exchange(60)
+            while replica.client().info("replication")["master_link_status"] != "up":
+                pass
+            own_server.client().wait(1, 0)
+            replica.client().replicaof("NO", "ONE")
+            store.write(KEYS, "k7", {"value": "newer", "timestamp": journal.now()})
+            store.delete(KEYS, "k8")
+            store.exchange(60)
+            own_server.kill()
+            moved = open_store(replica.url, busy)
+            moved.exchange(60)
+            assert moved.read(KEYS, "k7")["value"] == "newer"
+            assert moved.read(KEYS, "k8") is None
+            assert (moved.owed(), aside(moved)) == (0, [])
+            assert self.arrived(replica.url, tmp_path, busy)
+        finally:
+            replica.kill()
+
+    def test_what_a_server_evicted_is_sent_again_and_lost_nowhere(self, own_server, tmp_path, busy):
+        one, two = (open_store(own_server.url, each) for each in (busy, machine(tmp_path, "two")))
+        one.exchange(60)
+        two.exchange(60)
+        client = own_server.client()
+        prefix = f"workflow-state:{{{PROJECT}}}:"
+        client.delete(prefix + "documents")
+        for store in (two, one, two):
+            store.exchange(60)
+        assert self.arrived(own_server.url, tmp_path, busy)
+
+    def test_rows_that_a_server_evicted_are_sent_again(self, own_server, tmp_path, busy):
+        open_store(own_server.url, busy).exchange(60)
+        client = own_server.client()
+        client.delete(client.keys(f"workflow-state:{{{PROJECT}}}:rows:*")[0])
+        open_store(own_server.url, machine(tmp_path, "two")).exchange(60)  # it is who notices
+        open_store(own_server.url, busy).exchange(60)
+        assert self.arrived(own_server.url, tmp_path, busy)
+
+    def test_one_document_of_a_stranger_costs_the_others_nothing(self, own_server, tmp_path):
+        client, prefix = own_server.client(), f"workflow-state:{{{PROJECT}}}:"
+        late = "2099-01-01T00:00:00.000Z 000000 x"
+        hostile = {
+            "keys/deep": b'{"value": ' + b"[" * 20_000 + b"]" * 20_000 + b"}",
+            "keys/none": b"no JSON",
+            "keys/bytes": b"\xff\xfe",
+            "keys/list": b"[]",
+            "checkpoints/rows": b'{"v": 1, "name": "rows", "created": "x", "keys": {}, "rows": '
+            b'{"session/files_processed": {"list": 18446744073709551615, "mark": 1, "count": 1, '
+            b'"next": 1, "rows": 1, "paths": 1}}}',
+            "checkpoints/torn": b'{"v": 1, "name": "torn", "created": "x", "keys": {}, "rows": '
+            b'{"session/files_processed": {"list": 7, "mark": 1, "count": 1, "next": 1, '
+            b'"rows": 1, "paths": 1}}}',
+            "keys/../../x": b'{"value": 1}',
+            "elsewhere/x": b'{"value": 1}',
+        }
+        for name, data in hostile.items():
+            client.hset(prefix + "stamps", name, late)
+            client.hset(prefix + "documents", name, data)
+        client.hset(prefix + "stamps", b"keys/\xff", b"\xff")
+        client.zadd(prefix + "rows:7", {b"[1": 1})
+        one = open_store(own_server.url, machine(tmp_path, "one"))
+        one.write(KEYS, "good", {"value": 1, "timestamp": journal.now()})
+        one.exchange(10)
+        two = open_store(own_server.url, machine(tmp_path, "two"))
+        two.exchange(10)
+        for store in (one, two):
+            assert store.names(KEYS) == ["good"]
+            assert store.names(CHECKPOINTS) == []
+            assert len([each for each in store.notices if "none of ours" in each]) >= 5
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            b":1\r\n",
+            b":abc\r\n",
+            b"$abc\r\n",
+            b"*-5\r\n",
+            b"*1\r\n" * 2000,
+            b"-BEHIND x\r\n",
+            b"\0" * 99,
+        ],
+        ids=repr,
+    )
+    def test_whatever_answers_it_is_told_in_one_line(self, tmp_path, busy, said):
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            port = listening.getsockname()[1]
+
+            def answer() -> None:
+                with contextlib.suppress(OSError):
+                    while True:
+                        with contextlib.closing(listening.accept()[0]) as client:
+                            while client.recv(1 << 16):
+                                client.sendall(said)
+
+            threading.Thread(target=answer, daemon=True).start()
+            with pytest.raises(StoreError, match=f"127.0.0.1:{port}"):
+                open_store(f"redis://127.0.0.1:{port}", busy).exchange(2)
+
     def test_a_server_that_was_emptied_gets_everything_again(self, own_server, tmp_path, busy):
         open_store(own_server.url, busy).exchange(60)
         own_server.client().flushall()
@@ -608,10 +890,38 @@ class TestHooks:
         one, two = machines
         self.work(one)
         told = two.start("two")
-        assert "continues session one of the machine" in told
+        assert "continues session one" in told
         assert "Files changed (3)" in told
         assert "Write it." in told
         assert "gone" in told  # the files are not on this machine
+
+    def test_ones_own_session_comes_before_one_that_may_be_at_work_elsewhere(self, machines):
+        one, two = machines
+        two.prompt("own", "Mine.")
+        two.end("own")
+        self.work(one)  # later, and not known to have ended
+        assert "continues session own" in two.start("two")
+
+    def test_one_that_ended_elsewhere_is_continued_when_it_is_the_latest(self, machines):
+        """Its end is sent by itself: a container may be gone the next moment."""
+        one, two = machines
+        two.prompt("own", "Mine.")
+        two.end("own")
+        one.prompt("one", "Write it.")
+        one.call("one", "Write", "t1", {"file_path": f"{one.project}/f1.py"})
+        one.stop("one")
+        one.end("one")
+        told = two.start("two")
+        assert "continues session one" in told
+        assert "f1.py" in told
+
+    def test_one_that_is_alive_in_another_checkout_of_this_machine_is_not_continued(self, machines):
+        one, two = machines
+        one.environment["CLAUDE_PID"] = str(os.getpid())
+        self.work(one)
+        told = two.start("two")
+        assert "continues" not in told
+        assert json.loads(two.cli("sessions", "--json").stdout)[0]["condition"] == "alive"
 
     def test_both_are_told_when_two_machines_work_on_the_same_file(self, machines):
         one, two = machines

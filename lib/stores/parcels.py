@@ -10,7 +10,6 @@ from .database import keep_aside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from . import Document
@@ -19,6 +18,7 @@ PUBLISHED = (f"{KEYS}/current_phase", f"{KEYS}/files_processed")
 """What every machine saves whenever Claude stops; each session's checkpoint has its own of it."""
 
 LOSES = "was saved on another machine meanwhile, and later"
+WINS = "was saved on another machine, unseen and earlier than here"
 KEPT = "that counts, and what was saved here is kept in the table `damaged`"
 
 PUT = """
@@ -35,27 +35,51 @@ for _, part in ipairs(given.rows) do
   end
   if mark < part.to then redis.call('HSET', p .. 'marks', part.list, part.to) end
 end
-local lost = {}
 for _, each in ipairs(given.documents) do
   for _, need in ipairs(each.needs) do
     local mark = tonumber(redis.call('HGET', p .. 'marks', need.list) or '0')
     if mark < need.mark then return redis.error_reply('BEHIND ' .. need.list .. ' ' .. mark) end
   end
 end
+local lost, replaced = {}, {}
 for _, each in ipairs(given.documents) do
-  local stamp = redis.call('HGET', p .. 'stamps', each.name)
-  if stamp and stamp ~= each.before and stamp > each.stamp then
+  local stamp = redis.call('HGET', p .. 'stamps', each.name) or ''
+  if stamp ~= each.before and stamp > each.stamp then
     table.insert(lost, each.name)
   else
+    if stamp > each.before and stamp ~= each.stamp then
+      local old = redis.call('HGET', p .. 'documents', each.name)
+      if old then
+        table.insert(replaced, each.name)
+        table.insert(replaced, old)
+      end
+    end
     redis.call('HSET', p .. 'stamps', each.name, each.stamp)
+    redis.call('HSET', p .. 'befores', each.name, each.before)
     if each.data then redis.call('HSET', p .. 'documents', each.name, each.data)
     else redis.call('HDEL', p .. 'documents', each.name) end
+    local lists = ' '
+    for _, need in ipairs(each.needs) do lists = lists .. need.list .. ' ' end
+    if lists ~= ' ' then redis.call('HSET', p .. 'needs', each.name, lists)
+    else redis.call('HDEL', p .. 'needs', each.name) end
   end
 end
-return lost
+return {lost, replaced}
 """
-"""Takes the prefix, the format version, and rows and documents; gives the names of the documents
-that were saved later by another machine, which stay as they are."""
+"""Takes the prefix, the format version, and rows and documents. Gives the names of the documents
+that another machine saved later, which stay as they are; and names and bytes of those that were
+replaced though the sender had not seen them."""
+
+DROP = """
+local p = KEYS[1]
+for _, lists in ipairs(redis.call('HVALS', p .. 'needs')) do
+  if string.find(lists, ' ' .. ARGV[1] .. ' ', 1, true) then return 0 end
+end
+redis.call('DEL', p .. 'rows:' .. ARGV[1])
+redis.call('HDEL', p .. 'marks', ARGV[1])
+return 1
+"""
+"""Takes the prefix and a list; removes its rows and gives 1, unless a document refers to them."""
 
 
 class Parcel:
@@ -101,33 +125,32 @@ class Parcel:
         """What the server's script is given."""
         return {"rows": self._rows, "documents": self._documents}
 
-    def arrived(self, database: Any, lost: set[str]) -> None:
-        """Note that the server has it; of what is lost it has a later one, taken in its turn."""
+    def arrived(self, database: Any, answer: Any) -> None:
+        """Note what the server has now, by what PUT gave.
+
+        Of what was lost the server has a later one, which is taken in its turn.
+        """
+        lost = {name.decode() for name in answer[0]}
         for reached in self._reached:
             database.execute(
-                "UPDATE shared_lists SET mark = max(mark, ?), reached = max(reached, ?) "
-                "WHERE list = ?",
+                "UPDATE shared_lists SET mark = max(mark, ?), sent = max(sent, ?) WHERE list = ?",
                 reached,
             )
         for shelf, name, number, stamp in self._numbers:
-            known = stamp
-            if f"{shelf}/{name}" in lost:
-                keep_loser(database.execute, shelf, name)
-                known = ""
+            each = f"{shelf}/{name}"
+            if each in lost and each not in PUBLISHED:
+                keep_aside(database.execute, shelf, name, LOSES)
+            known = "" if each in lost else stamp
             database.execute(
                 "INSERT OR REPLACE INTO shared VALUES (?, ?, ?, ?, 0)", (shelf, name, number, known)
             )
-
-
-def keep_loser(execute: Callable[..., Any], shelf: str, name: str) -> bool:
-    """Keep what was saved here when another machine has saved the same later, unseen by us.
-
-    False where nobody could miss it.
-    """
-    if f"{shelf}/{name}" in PUBLISHED:
-        return False
-    keep_aside(execute, shelf, name, LOSES)
-    return True
+        for each, data in zip(answer[1][::2], answer[1][1::2]):
+            if each.decode() not in PUBLISHED:
+                shelf, _, name = each.decode().partition("/")
+                database.execute(
+                    "INSERT INTO damaged VALUES (?, ?, ?, ?, ?)",
+                    (shelf, name, journal.now(), WINS, data),
+                )
 
 
 def without_secrets(shelf: str, name: str, document: Document, data: bytes) -> bytes:

@@ -100,13 +100,17 @@ def bounded(act: Callable[[], None], seconds: float, place: str) -> None:
     """Act for at most so long: a name that does not resolve, say, heeds no timeout."""
     import threading
 
-    failed: list[BaseException] = []
+    failed: list[StoreError] = []
 
     def run() -> None:
         try:
             act()
-        except BaseException as error:  # noqa: BLE001  # raised again where it is waited for
+        except StoreError as error:
             failed.append(error)
+        except Exception as error:  # noqa: BLE001
+            # Whatever may answer at an address, a session starts; and its words are not told.
+            told = f"{place} answers as no server of ours does ({type(error).__name__})"
+            failed.append(StoreError(told))
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
