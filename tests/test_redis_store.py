@@ -223,9 +223,11 @@ class TestManyMachines:
         assert b"***" in server.client().hget(
             f"workflow-state:{{{PROJECT}}}:documents", "keys/plan"
         )
+        server.client().config_resetstat()
         store.exchange(10)
         assert store.read(KEYS, "plan")["value"] == value
         assert (store.owed(), aside(store), store.notices) == (0, [], [])
+        assert "cmdstat_evalsha" not in server.client().info("commandstats")  # not sent again
 
     def test_a_secret_that_no_other_machine_has_is_kept_when_one_saves_there(
         self, server, tmp_path
