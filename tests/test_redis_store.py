@@ -279,7 +279,6 @@ class TestManyMachines:
         for number, name in enumerate(("one", "two")):
             copies.append(machine(tmp_path, name))
             shutil.copytree(first, copies[-1])
-            open_store(server.url, copies[-1]).exchange(10)  # as its session's start does
             for step in range(2):
                 journal.write(copies[-1], "s", call(100 * number + 50 + step))
             State(copies[-1], "s").checkpoint(f"copy-{name}")

@@ -124,7 +124,7 @@ class Redis(Sqlite):
         self.url = url
         self._place = place_of(url)
         self._prefix = ""
-        self._script: Any = None
+        self._knows: Any = None
 
     # --- what goes on elsewhere ---
 
@@ -151,7 +151,6 @@ class Redis(Sqlite):
         if self.database.open() is None:
             return 0
         with self.lock(), Asking(self.database):
-            self._know()
             execute = self.database.open().execute
             return len(execute(OWED).fetchall()) + len(execute(REMOVED).fetchall())
 
@@ -172,8 +171,6 @@ class Redis(Sqlite):
             return self._exchange(give_up, take)  # nothing is here that could be sent twice
         lock = self.database.acquire(EXCHANGE, give_up - time.monotonic())
         try:
-            with self.lock(), _Savepoint(self):
-                self._know()
             return self._exchange(give_up, take)
         finally:
             locks.release(lock)
@@ -240,7 +237,6 @@ class Redis(Sqlite):
     def _parcels(self) -> Iterator[Parcel]:
         """What is owed, in parcels that each stand for themselves: rows before their documents."""
         with self.lock(), Asking(self.database):
-            self._know()
             execute = self.database.open().execute
             owed = execute(OWED).fetchall()
             removed = execute(REMOVED).fetchall()
@@ -320,7 +316,6 @@ class Redis(Sqlite):
         """Remove a document, and note when: others may save it later than that."""
         done = super()._delete(shelf, name)
         if done and shelf in (KEYS, CHECKPOINTS):
-            self._know()
             self.database.open().execute(
                 "INSERT OR REPLACE INTO removals VALUES (?, ?, ?)", (shelf, name, journal.now())
             )
@@ -333,22 +328,23 @@ class Redis(Sqlite):
         with Talking(self._place):
             there = dict(_texts(server.hgetall(self._prefix + "stamps")))
             kept = {name for name, stamp in there.items() if not stamps.is_removal(stamp)}
+            evicted: set[str] = set()
             if server.hlen(self._prefix + "documents") < len(kept):
-                # It evicted some, without their stamps: who has them sends them again.
                 names = server.hkeys(self._prefix + "documents")
                 evicted = kept - {name.decode("utf-8", "replace") for name in names}
-                there = {name: there[name] for name in there if name not in evicted}
         with self.lock(), _Savepoint(self):
-            self._know()
             execute = self.database.open().execute
             known = {
                 f"{shelf}/{name}": stamp
                 for shelf, name, stamp in execute("SELECT shelf, name, stamp FROM shared")
             }
-            for each in known.keys() - there.keys():
+            for each, stamp in known.items():
                 # The server has it no more, though nobody removed it: it is owed again.
-                shelf, _, name = each.partition("/")
-                execute("UPDATE shared SET id = NULL WHERE shelf = ? AND name = ?", (shelf, name))
+                if each not in there or (each in evicted and there[each] == stamp):
+                    shelf, _, name = each.partition("/")
+                    execute(
+                        "UPDATE shared SET id = NULL WHERE shelf = ? AND name = ?", (shelf, name)
+                    )
         news = [name for name, stamp in there.items() if known.get(name) != stamp]
         news.sort(key=lambda name: there[name], reverse=True)  # time may end before all are taken
         keys = [name for name in news if name.startswith(KEYS)]
@@ -474,9 +470,8 @@ class Redis(Sqlite):
             return
         here, sent, known = self._standing(shelf, name)
         if data is None and not stamps.is_removal(stamp):
-            if here is not None:  # the server lost it, but not its stamp
-                self._owe(shelf, name, max(known, stamp))
-        elif stamp < known:
+            return  # the server lost it, and who has it sends it again
+        if stamp < known:
             self._owe(shelf, name, known)  # the server has gone back
         elif here != sent and not self._yields(shelf, name, here, known, stamp):
             return
@@ -574,12 +569,18 @@ class Redis(Sqlite):
         lists = [list_ for list_, _ in self._needs(shelf, name)]
         told = super()._set_aside(shelf, name, wrong)
         with Asking(self.database):
-            self._know()
             execute = self.database.open().execute
             execute("DELETE FROM shared WHERE shelf = ? AND name = ?", (shelf, name))
             for list_ in lists:
                 execute("UPDATE shared_lists SET mark = 0, taken = 0 WHERE list = ?", (list_,))
         return told
+
+    def _begin(self) -> None:
+        super()._begin()
+        if self._knows is not self.database.current:
+            with Asking(self.database):
+                self._know()
+            self._knows = self.database.current
 
     def _know(self) -> None:
         """Make the tables of this, and see that the database was not copied from elsewhere.
