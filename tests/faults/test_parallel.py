@@ -372,6 +372,7 @@ def owner(hooks: Hooks) -> Iterator[subprocess.Popen]:
 
 
 def test_the_lock_of_an_owner_that_was_killed_is_free(hooks, owner):
+    hooks.prompt("one", "go on")  # else the stop may see that it has nothing to do
     stop = {"hook_event_name": "Stop", "session_id": "one"}
     assert held(send(hooks, stop))
     owner.kill()
