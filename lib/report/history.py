@@ -524,12 +524,17 @@ class _Watch:
 def subject(call: Document) -> str:
     """What a call is about."""
     about = ("path", "command", "description", "url")
-    return _short(next((call[name] for name in about if call.get(name)), ""))
+    name = next((name for name in about if call.get(name)), "")
+    # Of a path the end tells the most, of all else the beginning.
+    return _short(call.get(name, ""), TEXT // 2 if name == "path" else 0)
 
 
-def _short(given: object) -> str:
+def _short(given: object, tail: int = 0) -> str:
+    """At most TEXT characters of a text, the last `tail` among them."""
     text = str(given)
-    return text if len(text) <= TEXT else text[: TEXT - 3] + "..."
+    if len(text) <= TEXT:
+        return text
+    return text[: TEXT - 3 - tail] + "..." + text[len(text) - tail :]
 
 
 @lru_cache(maxsize=1024)  # a record's time is asked for a dozen times in a row

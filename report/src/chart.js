@@ -9,6 +9,7 @@ import { colour, markText, holds, OUTCOMES } from "./model.js";
 import { icon, shape } from "./symbols.js";
 
 const GAP = 26; // pixels of a stretch in which nothing happened
+const BARE = 12; // pixels of a session that only began
 const MARGIN = 12;
 const MARK_Y = 9;
 const BAND_Y = 20;
@@ -20,6 +21,8 @@ const LANE = 17;
 const LANE_BAND = 12;
 const LANES = 8;
 const LONGEST = 150; // pixels of a subagent's name
+const LETTER = 6.3; // pixels of one of its letters, and a little
+const LEGIBLE = 8; // letters that a name must keep when it is cut
 const NARROW = 3; // bands below this many pixels are no items of their own
 const NEAR = 9; // marks of one kind closer than this are drawn as one
 const TOLD = 3; // marks of a group that are told of one by one
@@ -92,7 +95,8 @@ export function axis(scale) {
     .call((g) => g.select(".domain").remove());
   for (const gap of scale.gaps) {
     const middleOf = (gap.from + gap.to) / 2;
-    svg.append(s("path", { class: "break", d: `M${middleOf - 4},23l3,-8M${middleOf + 1},23l3,-8` }));
+    // Below the times, which may stand right over it.
+    svg.append(s("path", { class: "break", d: `M${middleOf - 3},23l2,-5M${middleOf + 1},23l2,-5` }));
   }
   scale.lines = at;
   return svg;
@@ -107,7 +111,8 @@ function grid(scale, height) {
 
 // --- lanes ---------------------------------------------------------------------------------------
 
-/** Subagents in as few lanes as hold them, and their names where `named`, without overlap. */
+/** Subagents in as few lanes as hold them, and their names where `named`, without overlap: behind
+ * a subagent's bands, or before them where the chart ends. */
 function packed(agents, scale, named) {
   const rows = [];
   const sorted = [...agents].sort((one, other) => one.bands[0][0] - other.bands[0][0]);
@@ -115,22 +120,24 @@ function packed(agents, scale, named) {
     const from = scale(agent.bands[0][0]);
     const to = Math.max(scale(agent.bands[agent.bands.length - 1][1]), from + 2);
     const name = visible(agent.type || "subagent");
-    const end = to + 6 + (named ? Math.min(LONGEST, 6.3 * name.length) : 0);
-    const row = rows.find((each) => each.end <= from);
+    const room = named ? Math.min(LONGEST, LETTER * name.length) + 6 : 0;
+    const before = to + room > scale.width && from - room > 0;
+    const end = before ? to + 6 : to + Math.max(6, room);
+    const row = rows.find((each) => each.end <= (before ? from - room : from));
     if (row) {
       row.end = end;
-      row.push({ agent, from, to, name });
+      row.push({ agent, from, to, name, before });
     } else {
-      rows.push(Object.assign([{ agent, from, to, name }], { end }));
+      rows.push(Object.assign([{ agent, from, to, name, before }], { end }));
     }
   }
   return rows;
 }
 
-/** The lanes, with names while that takes no more than LANES of them. */
-function lanes(agents, scale) {
+/** The lanes, with names while that takes no more than `most` of them. */
+function lanes(agents, scale, most) {
   const named = packed(agents, scale, true);
-  return named.length <= LANES ? { rows: named, named: true }
+  return named.length <= most ? { rows: named, named: true }
     : { rows: packed(agents, scale, false), named: false };
 }
 
@@ -139,6 +146,10 @@ function item(label, about, ...children) {
   g.about = { label, ...about };
   return g;
 }
+
+/** A name, or its two ends where there is room for no more; "" where that would say nothing. */
+const cut = (word, letters) => word.length <= letters ? word
+  : letters > LEGIBLE ? middle(word, Math.floor(letters) - 1) : ""; // an ellipsis is as wide as two
 
 /** Bands: those wide enough are items with a name, the others one path for each phase. */
 function bands(rows, scale, y, height, context, who) {
@@ -158,8 +169,8 @@ function bands(rows, scale, y, height, context, who) {
     const label = `${who}${word}${pinned ? ", pinned" : ""}, ${time.clock(start)} to ` +
       `${time.clock(end)}, ${lasting(end - start)}`;
     const rect = s("rect", { class: name, x: from, y, width, height, rx: 2 });
-    const text = phase === null || height < 14 || width < 9 + 6.6 * word.length ? null
-      : s("text", { class: "name", x: from + 5, y: y + height / 2 }, word);
+    const shown = phase === null || height < 14 ? "" : cut(word, (width - 9) / 6.6);
+    const text = shown ? s("text", { class: "name", x: from + 5, y: y + height / 2 }, shown) : null;
     found.push({ x: from, node: item(label, { at: start, session, kind: "band" }, rect, text) });
   }
   const paths = [...narrow].map(([name, d]) => s("path", { class: name, d }));
@@ -197,7 +208,7 @@ function grouped(all, scale, near) {
   groups.sort((one, other) => one.at - other.at);
   groups.forEach((group, number) => {
     const before = groups[number - 1];
-    if (before) group.x = Math.max(group.x, before.x + 10 + (before.marks.length > 1 ? 6 * String(before.marks.length).length : 0));
+    if (before) group.x = Math.max(group.x, before.x + 10 + (before.marks.length > 1 ? 4 + 6 * String(before.marks.length).length : 0));
   });
   return groups;
 }
@@ -237,9 +248,10 @@ function strokes(calls, scale, y, height) {
 /** The row of a session: what it did on a day, or in all. */
 export function row(part, scale, context) {
   const { session } = part;
-  const { rows, named } = lanes(part.agents, scale);
-  const shown = rows.slice(0, LANES);
-  const height = LANE_Y + shown.length * LANE + (rows.length > LANES ? LANE : 0);
+  const most = context.lanes || LANES;
+  const { rows, named } = lanes(part.agents, scale, most);
+  const shown = rows.slice(0, most);
+  const height = LANE_Y + shown.length * LANE + (rows.length > most ? LANE : 0);
   const svg = canvas(scale, height, {
     class: "row",
     role: "group",
@@ -251,6 +263,8 @@ export function row(part, scale, context) {
     const from = scale(Math.min(...all));
     const to = scale(Math.max(...all));
     svg.append(s("path", { class: "life", d: `M${from},${BAND_Y + BAND / 2}H${to}` }));
+  } else if (session.bare) {
+    svg.append(s("path", { class: "life", d: `M${scale(session.started)},${BAND_Y + BAND / 2}h${BARE}` }));
   }
   const mine = { ...context, session };
   const main = bands(part.bands, scale, BAND_Y, BAND, mine, "");
@@ -272,22 +286,23 @@ export function row(part, scale, context) {
   svg.append(...items.map(({ node }) => node));
   shown.forEach((placedAgents, number) => {
     const y = LANE_Y + number * LANE;
-    for (const { agent, from, to, name } of placedAgents) {
+    for (const { agent, from, to, name, before } of placedAgents) {
       const label = `subagent ${name} ${visible(agent.id)}, ${time.clock(agent.started)} ` +
         `to ${time.clock(agent.last_active)}, ${plural(agent.calls, "call")}`;
       const drawn = bands(agent.bands, scale, y, LANE_BAND, mine, "");
       const rects = drawn.found.map(({ node }) => node.firstChild);
       const line = s("path", { class: "life", d: `M${from},${y + LANE_BAND / 2}H${to}` });
-      const word = middle(name, Math.floor(Math.min(LONGEST, scale.width - to) / 6.3));
-      const text = named && word.length > 3
-        ? s("text", { class: "agent", x: to + 5, y: y + LANE_BAND / 2 }, word) : null;
+      const room = before ? from - 5 : scale.width - to - 5;
+      const word = named ? cut(name, Math.min(LONGEST, room) / LETTER) : "";
+      const text = word ? s("text", { class: "agent", x: before ? from - 5 : to + 5, y: y + LANE_BAND / 2,
+        "text-anchor": before ? "end" : null }, word) : null;
       svg.append(item(label, { at: agent.started, session, kind: "subagent" },
         line, ...drawn.paths, ...rects, text));
     }
   });
-  if (rows.length > LANES) {
-    const rest = rows.slice(LANES).reduce((sum, each) => sum + each.length, 0);
-    svg.append(s("text", { class: "agent", x: MARGIN, y: LANE_Y + LANES * LANE + 6 },
+  if (rows.length > most) {
+    const rest = rows.slice(most).reduce((sum, each) => sum + each.length, 0);
+    svg.append(s("text", { class: "agent", x: MARGIN, y: LANE_Y + most * LANE + 6 },
       `and ${plural(rest, "more subagent")}`));
   }
   if (context.found.size) {

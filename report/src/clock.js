@@ -49,6 +49,13 @@ export const time = new Proxy({}, { get: (_, name) => clock[name] });
 /** The reader's time zone as its name or its distance from UTC. */
 export const zone = () => Intl.DateTimeFormat().resolvedOptions().timeZone || "local time";
 
+/** "2026-11-23 09:12 to 10:40": the day once, and one time where both are the same minute. */
+export function period(from, to) {
+  const [one, other] = [time.full(from), time.full(to)];
+  if (one === other) return one;
+  return `${one} to ${time.key(from) === time.key(to) ? time.clock(to) : other}`;
+}
+
 /** Milliseconds for people: "42 s", "7 min", "3 h 5 min". */
 export function lasting(milliseconds) {
   const seconds = Math.round(milliseconds / 1000);

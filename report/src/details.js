@@ -1,7 +1,7 @@
 // All that is known of one session, as text: what a screen reader, a search and a printer can use.
 
-import { lasting, time } from "./clock.js";
-import { h, own, plural, visible } from "./dom.js";
+import { lasting, period, time } from "./clock.js";
+import { h, own, plural, rest, visible } from "./dom.js";
 import { axis, row, scaleOver, swatch } from "./chart.js";
 import { holds, markText, OUTCOMES, part, stretches } from "./model.js";
 import { icon } from "./symbols.js";
@@ -24,14 +24,13 @@ const stamp = (at) => h("time", { datetime: new Date(at).toISOString() }, time.s
 /** A list that grows by AT_ONCE rows when asked. */
 function growing(rows, list, render, noun) {
   let shown = 0;
-  const more = h("button", { type: "button", class: "more", onclick: () => grow() });
+  const more = h("div");
   const grow = () => {
     const first = shown;
     list.append(...rows.slice(shown, shown + AT_ONCE).map(render));
     shown = Math.min(rows.length, shown + AT_ONCE);
-    const rest = rows.length - shown;
-    more.hidden = !rest;
-    more.textContent = `Show ${Math.min(rest, AT_ONCE)} more of ${rest.toLocaleString("en")} ${noun}`;
+    const left = rows.length - shown;
+    more.replaceChildren(...(left ? [rest(AT_ONCE, left, noun, grow)] : []));
     if (first && list.children[first]) {
       list.children[first].setAttribute("tabindex", "-1");
       list.children[first].focus();
@@ -66,8 +65,7 @@ function facts(session, data, go) {
   const counts = session.counts;
   const rows = [
     ["Session", own(session.id, { class: "code" })],
-    ["Active", `${time.full(session.started)} to ${time.full(session.last_active)}, ` +
-      `${lasting(session.active)} of work`],
+    ["Active", `${period(session.started, session.last_active)}, ${lasting(session.active)} of work`],
     ["Ended", session.ended ? `${time.full(session.ended.at)} (${visible(session.ended.reason)})`
       : session.condition === "alive" ? "still running" : "without a word: crashed or killed"],
     ["Continues", session.before
@@ -100,50 +98,57 @@ function phasesOf(session, data) {
     h("li", {}, swatch(phase, data.phases), " ", own(phase), " ", h("b", {}, lasting(spent)))));
 }
 
-/** A session's own chart, as wide as the page. */
+/** A session's own chart, as wide as the page, with a lane for every subagent. */
 function chart(session, data, context, width) {
   const whole = part(session, -Infinity, Infinity);
   const scale = scaleOver(stretches([whole], 20 * 60000), width);
-  return h("div", { class: "own-chart" }, axis(scale), row(whole, scale, context));
+  return h("div", { class: "own-chart" }, axis(scale), row(whole, scale, { ...context, lanes: Infinity }));
 }
 
 function callRow(call, session, data) {
   const [at, lasted, agent, tool, subject, how] = call;
   const who = agent >= 0 ? own(session.agents[agent].type || session.agents[agent].id) : "";
-  return h("tr", { class: how === 1 ? "failed" : null },
-    h("td", {}, stamp(at)),
-    h("td", {}, own(data.texts[tool])),
-    h("td", { class: "code" }, own(data.texts[subject])),
-    h("td", {}, who),
-    h("td", { class: "number" }, lasting(lasted)),
-    h("td", {}, OUTCOMES[how]));
+  const cell = (name, text) => h("td", { role: "cell", class: name }, text);
+  return h("tr", { role: "row", class: how === 1 ? "failed" : null },
+    cell("at", stamp(at)),
+    cell("tool", own(data.texts[tool])),
+    cell("subject code", own(data.texts[subject])),
+    cell("who", who),
+    cell("took number", lasting(lasted)),
+    cell("how", OUTCOMES[how]));
 }
 
-function table(caption, heads, body) {
+/** A table; its roles are said, because a narrow page lays the rows of calls out as blocks. */
+function table(name, caption, heads, body) {
+  body.setAttribute("role", "rowgroup");
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-    h("table", {}, h("caption", { class: "unseen" }, caption),
-      h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))), body));
+    h("table", { class: name, role: "table" }, h("caption", { class: "unseen" }, caption),
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads.map((head) =>
+        h("th", { scope: "col", role: "columnheader" }, head)))), body));
 }
 
-function fold(summary, open, make) {
-  const details = h("details", {}, h("summary", {}, summary));
+/** What is unfolded stays so in `opened`, however often the page is drawn anew. */
+function fold(summary, open, opened, name, make) {
+  const details = h("details", {}, h("summary", {
+    onclick: () => opened.set(name, !details.open),
+  }, summary));
   const render = () => {
     if (details.open && details.children.length === 1) details.append(...make());
   };
   details.addEventListener("toggle", render);
-  details.open = open;
+  details.open = opened.has(name) ? opened.get(name) : open;
   render();
   return details;
 }
 
-/** The text under a session's row. `go(id)` leads to another session. */
-export function details(session, data, context, width, go) {
+/** The text under a session's row. `go(id)` leads to another session; `opened`: name -> whether. */
+export function details(session, data, context, width, go, opened) {
   const { words, found } = context;
   const all = session.marks.filter((mark) => !context.kinds.size || context.kinds.has(mark.kind));
   const fitting = all.filter((mark) => holds(markText(mark), words));
   const marks = words.length && fitting.length ? fitting : all;
   const list = h("ol", { class: "log" });
-  const more = growing(marks, list, (mark) => entry(mark, session), "entries");
+  const more = growing(marks, list, (mark) => entry(mark, session), "entry");
   const hits = words.length ? session.calls.filter((call) => found.has(call[4]) || found.has(call[3])) : [];
   const calls = hits.length ? hits : session.calls;
   const select = (noun, shown, of) => shown === of ? plural(of, noun)
@@ -155,18 +160,18 @@ export function details(session, data, context, width, go) {
     marks.length ? h("h4", {}, `What happened`, h("span", { class: "aside" },
       marks.length < session.marks.length ? ` ${marks.length} of ${session.marks.length} entries` : "")) : null,
     list, more,
-    session.calls.length ? fold(select("call", calls.length, session.calls.length), hits.length > 0, () => {
+    session.calls.length ? fold(select("call", calls.length, session.calls.length), hits.length > 0, opened, "calls", () => {
       const body = h("tbody");
-      const grow = growing(calls, body, (call) => callRow(call, session, data), "calls");
-      return [table(`Calls of session ${session.short}`,
+      const grow = growing(calls, body, (call) => callRow(call, session, data), "call");
+      return [table("calls", `Calls of session ${session.short}`,
         ["At", "Tool", "About", "Subagent", "Took", "Outcome"], body), grow];
     }) : null,
-    session.files.length ? fold(plural(session.files_touched, "file"), false, () => {
+    session.files.length ? fold(plural(session.files_touched, "file"), false, opened, "files", () => {
       const body = h("tbody");
-      const grow = growing(session.files, body, ([file, changes, reads]) => h("tr", {},
-        h("td", { class: "code" }, own(data.files[file].path)),
-        h("td", { class: "number" }, changes || ""),
-        h("td", { class: "number" }, reads || "")), "files");
-      return [table(`Files of session ${session.short}`, ["File", "Changed", "Read"], body), grow];
+      const grow = growing(session.files, body, ([file, changes, reads]) => h("tr", { role: "row" },
+        h("td", { role: "cell", class: "code" }, own(data.files[file].path)),
+        h("td", { role: "cell", class: "number" }, changes || ""),
+        h("td", { role: "cell", class: "number" }, reads || "")), "file");
+      return [table("", `Files of session ${session.short}`, ["File", "Changed", "Read"], body), grow];
     }) : null);
 }

@@ -38,7 +38,12 @@ export function visible(text) {
 
 /** "1 session", "2 sessions". */
 export const plural = (count, noun) =>
-  `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+  `${count.toLocaleString("en")} ${count === 1 ? noun : noun.replace(/y$/, "ie")}${count === 1 ? "" : "s"}`;
+
+/** What leads to the rest of a list; on paper, where nothing can be pressed, how much that is. */
+export const rest = (step, left, noun, show) => h("button", { type: "button", class: "more", onclick: show },
+  h("span", { class: "screen" }, `Show ${Math.min(left, step)} more of ${plural(left, noun)}`),
+  h("span", { class: "paper" }, `and ${plural(left, `more ${noun}`)}`));
 
 /** A text cut in its middle: both ends of a path or a command tell the most. */
 export function middle(text, most) {

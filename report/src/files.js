@@ -3,7 +3,7 @@
 import { max } from "d3-array";
 import { scaleThreshold } from "d3-scale";
 import { time } from "./clock.js";
-import { h, middle, own, plural, s, visible } from "./dom.js";
+import { h, middle, own, rest, s, visible } from "./dom.js";
 import { calendar, holds } from "./model.js";
 
 const AT_ONCE = 40;
@@ -41,15 +41,16 @@ export class Files {
     const more = fitting.length - this.shown;
     this.root.replaceChildren(
       h("div", { class: "head" }, h("h2", { id: "files-title" }, "Files"),
-        h("label", { class: "choice" }, "Order ", choice)),
+        this.data.files.length > 1 ? h("label", { class: "choice" }, "Order ", choice) : null),
       fitting.length ? this.table(fitting.slice(0, this.shown), fitting)
-        : h("p", { class: "nothing" }, "No file fits the search."),
-      more > 0 ? h("button", { type: "button", class: "more", onclick: () => {
+        : h("p", { class: "nothing" },
+          this.data.files.length ? "No file fits the search." : "No file was changed or read."),
+      more > 0 ? rest(5 * AT_ONCE, more, "file", () => {
         const from = this.shown;
         this.shown += 5 * AT_ONCE;
         this.draw({ words: this.words });
         this.root.querySelectorAll("tbody tr")[from].querySelector("button").focus();
-      } }, `Show ${Math.min(more, 5 * AT_ONCE)} more of ${plural(more, "file")}`) : "",
+      }) : "",
     );
     return fitting.length;
   }
@@ -66,7 +67,8 @@ export class Files {
       h("thead", {}, h("tr", {}, heads.map(([text, name]) =>
         h("th", { scope: "col", class: name }, text,
           name === "days" && days.length ? h("span", { class: "aside" },
-            ` ${time.short(days[0] + 1)} – ${time.short(days[days.length - 1] + 1)}`) : null)))),
+            ` ${[...new Set([days[0], days[days.length - 1]])].map((day) => time.short(day + 1)).join(" – ")}`)
+            : null)))),
       h("tbody", {}, files.map((file) => h("tr", {},
         h("th", { scope: "row" }, h("button", {
           type: "button", class: "link code", title: visible(file.path),

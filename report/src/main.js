@@ -1,7 +1,7 @@
 // The page: head, overview, filters, and the parts that follow them.
 
 import { sum } from "d3-array";
-import { useUtc, time, lasting, zone } from "./clock.js";
+import { useUtc, time, lasting, period, zone } from "./clock.js";
 import { h, own, plural, s, visible } from "./dom.js";
 import { Files, MOST_DAYS } from "./files.js";
 import { calendar as calendarOf, colour, haystack, holds, read, textsWith, days as daysOf } from "./model.js";
@@ -72,7 +72,7 @@ function head() {
 function span() {
   const from = Math.min(...data.sessions.map((session) => session.started));
   const to = Math.max(...data.sessions.map((session) => session.last_active));
-  $("span").textContent = `${time.full(from)} to ${time.full(to)}, as of ${time.full(data.generated)}`;
+  $("span").textContent = `${period(from, to)}, as of ${time.full(data.generated)}`;
 }
 
 /** "file changed" -> "files changed", unless it is one. */
@@ -224,15 +224,15 @@ function checkpoints() {
     h("h2", { id: "checkpoints-title" }, "Checkpoints kept"),
     h("p", { class: "hint" }, "Besides these, each session has one that is renewed whenever Claude stops."),
     h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Checkpoints" }, h("table", {},
-      h("thead", {}, h("tr", {}, ["Name", "Made", "How", "Phase", "Files", "Keys", "Session"].map((text) =>
-        h("th", { scope: "col", class: text === "Files" || text === "Keys" ? "number" : null }, text)))),
+      h("thead", {}, h("tr", {}, [["Name"], ["Made"], ["How", "wide"], ["Phase"], ["Files", "number wide"],
+        ["Keys", "number wide"], ["Session"]].map(([text, name]) => h("th", { scope: "col", class: name }, text)))),
       h("tbody", {}, rows.map((each) => h("tr", {},
         h("th", { scope: "row", class: "code" }, own(each.name)),
         h("td", {}, time.full(each.at)),
-        h("td", {}, by[each.trigger] || visible(each.trigger)),
+        h("td", { class: "wide" }, by[each.trigger] || visible(each.trigger)),
         h("td", {}, each.phase ? [swatch(each.phase, data.phases), " ", own(each.phase)] : "–"),
-        h("td", { class: "number" }, each.files),
-        h("td", { class: "number" }, each.keys.length),
+        h("td", { class: "number wide" }, each.files),
+        h("td", { class: "number wide" }, each.keys.length),
         h("td", {}, each.session && data.byId.has(each.session) ? h("button", { type: "button", class: "link",
           onclick: () => timeline.go(each.session) }, each.session.slice(0, 8)) : "–"))))))] : []));
   $("checkpoints").hidden = !rows.length;

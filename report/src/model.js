@@ -41,6 +41,8 @@ export function read() {
       if (phase !== null && !phases.includes(phase)) phases.push(phase);
     }));
     session.kinds = new Set(session.marks.map((mark) => mark.kind));
+    session.bare = ![session.bands, session.marks, session.calls, session.earlier_calls, session.agents]
+      .some((rows) => rows.length); // it only began
     session.before = session.continues && session.continues.session !== session.id
       ? session.continues.session : null;
     session.after = data.sessions
@@ -73,14 +75,17 @@ export function part(session, from, to) {
   const agents = session.agents
     .map((agent) => ({ ...agent, bands: within(agent.bands) }))
     .filter((agent) => agent.bands.length);
-  if (!bands.length && !marks.length && !calls.length && !earlier.length) return null;
+  const began = session.bare && session.started >= from && session.started < to;
+  if (!began && !bands.length && !marks.length && !calls.length && !earlier.length) return null;
   return { session, bands, marks, calls, earlier, agents, from, to };
 }
 
 /** The stretches of time in which anything of these parts happened, merged over short gaps. */
 export function stretches(parts, gap) {
   const found = [];
-  for (const { bands, marks, agents, calls } of parts) {
+  for (const { session, bands, marks, agents, calls, earlier } of parts) {
+    if (session.bare) found.push([session.started, session.started]);
+    for (const [at] of earlier) found.push([Math.max(at, session.started), Math.max(at, session.started)]);
     for (const [start, end] of bands) found.push([start, end]);
     for (const agent of agents) for (const [start, end] of agent.bands) found.push([start, end]);
     for (const { at } of marks) found.push([at, at]);
@@ -100,15 +105,18 @@ export function stretches(parts, gap) {
 export function days(sessions) {
   const found = new Map();
   for (const session of sessions) {
-    let from = time.midnight(session.started);
-    while (from <= session.last_active) {
-      const to = time.next(from);
-      const about = part(session, from, to);
-      if (about) {
+    // By its stretches, not day by day: a clock that was not set yet began in 1970.
+    const seen = new Set();
+    for (const [start, end] of stretches([part(session, -Infinity, Infinity)], 0)) {
+      for (let from = time.midnight(start); from <= end; from = time.next(from)) {
+        if (seen.has(from)) continue;
+        seen.add(from);
+        const to = time.next(from);
+        const about = part(session, from, to);
+        if (!about) continue;
         if (!found.has(from)) found.set(from, { from, to, parts: [] });
         found.get(from).parts.push(about);
       }
-      from = to;
     }
   }
   return [...found.values()].sort((one, other) => other.from - one.from);

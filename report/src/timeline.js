@@ -18,7 +18,7 @@ export class Timeline {
   constructor(root, data) {
     this.root = root;
     this.data = data;
-    this.open = new Set(); // "<day> <session>"
+    this.open = new Map(); // "<day> <session>" -> what of it is unfolded: name -> whether
     this.paper = false; // drawn for a printer
     tips(root, data);
     root.addEventListener("choose", (event) => this.choose(event));
@@ -58,22 +58,23 @@ export class Timeline {
 
   session(part, scale, day) {
     const { session } = part;
-    const key = `${day.from} ${session.id}`;
+    const key = `${time.key(day.from)} ${session.id}`; // the same in another time zone
     const place = h("div", { class: "place", id: `d-${day.from}-${session.id}` });
     const button = h("button", {
       type: "button", class: "title", "aria-expanded": "false", "aria-controls": place.id,
       onclick: () => toggle(!this.open.has(key)),
     }, session.title ? own(session.title) : h("i", {}, "No request recorded"));
     const toggle = (open) => {
-      this.open[open ? "add" : "delete"](key);
+      if (!open) this.open.delete(key);
+      else if (!this.open.has(key)) this.open.set(key, new Map());
       button.setAttribute("aria-expanded", String(open));
       place.replaceChildren(...(open ? [details(session, this.data, this.context, this.full,
-        (id) => this.go(id))] : []));
+        (id) => this.go(id), this.open.get(key))] : []));
     };
     const condition = CONDITIONS[session.condition];
     const about = h("div", { class: "about" },
       h("span", { class: "code" }, own(session.short)),
-      ` ${time.clock(Math.max(session.started, day.from))}`,
+      ` ${session.started < day.from ? `since ${time.short(session.started)}` : time.clock(session.started)}`,
       condition ? [" · ", h("span", { class: session.condition }, condition)] : null,
       session.before ? [" · continues ", this.data.byId.has(session.before)
         ? h("button", { type: "button", class: "link", onclick: () => this.go(session.before),
@@ -114,5 +115,5 @@ export class Timeline {
   }
 }
 
-const first = ({ bands, marks }) =>
-  Math.min(bands.length ? bands[0][0] : Infinity, marks.length ? marks[0].at : Infinity);
+const first = ({ session, bands, marks, from }) => Math.min(bands.length ? bands[0][0] : Infinity,
+  marks.length ? marks[0].at : Infinity, session.started < from ? Infinity : session.started);

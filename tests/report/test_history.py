@@ -412,3 +412,14 @@ def test_how_far_the_reading_is_can_be_told(week):
     sizes = [path.stat().st_size for path in Path(week.directory).glob("sessions/*.jsonl")]
     assert len(data["sessions"]) == len(sizes)
     assert {size for done, size in told if done == size} == set(sizes)
+
+
+def test_of_a_long_path_both_ends_are_kept_of_a_command_the_beginning(world):
+    path = "deep/" * 100 + "name.py"
+    world.session("s").start().ask("go").edit(path).run("echo " + "long " * 100)
+    file, command = data_of(world)["texts"][1], data_of(world)["texts"][3]
+    assert len(file) == len(command) == history.TEXT
+    assert file.startswith("deep/deep/")
+    assert file.endswith("/deep/name.py")
+    assert command.startswith("echo long")
+    assert command.endswith("...")

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -217,6 +218,152 @@ def test_days_are_those_of_the_reader(reader, week):
     tab.get_by_label("Times").select_option("utc")
     assert sum(map(int, re.findall(r": (\d+)", cells))) == 15
     assert "20 Nov" in texts(tab, "#files thead th")[3]
+
+
+def drawn(reader, tmp_path, monkeypatch, work) -> Any:
+    """The tab with the report of a project in which `work` was done."""
+    world = worlds.World(tmp_path / "harbour", tmp_path / "home", monkeypatch)
+    work(world)
+    return reader.open(page_of(world, tmp_path / "report.html"))
+
+
+def test_a_session_that_only_began_has_a_row(reader, tmp_path, monkeypatch):
+    """Opened and quit: no request, no call, no phase."""
+    tab = drawn(reader, tmp_path, monkeypatch, lambda world: world.session("s").start())
+    assert rows(tab) == ["No request recorded"]
+    assert "No session fits" not in tab.inner_text("#timeline")
+    assert tab.locator("svg.row .life").count() == 1
+    tab.get_by_role("button", name="No request recorded").click()
+    assert texts(tab, ".facts dd")[:2] == ["s", "2026-11-16 09:00, 0 s of work"]
+    assert tab.inner_text("#files .nothing") == "No file was changed or read."
+    assert tab.locator("#files select").count() == 0
+
+
+def test_on_a_later_day_it_says_since_when_a_session_goes_on(reader, tmp_path, monkeypatch):
+    def work(world):
+        session = world.session("s").start().ask("go").edit("a.py").stop()
+        session.wait(2 * worlds.DAY).ask("on").edit("a.py").stop()
+
+    tab = drawn(reader, tmp_path, monkeypatch, work)
+    assert texts(tab, ".about") == ["s since 16 Nov · crashed", "s 09:00 · crashed"]
+
+
+def test_a_day_is_written_once(reader, tmp_path, monkeypatch):
+    def work(world):
+        world.session("s").start().ask("go").wait(3600).edit("a.py").stop()
+
+    tab = drawn(reader, tmp_path, monkeypatch, work)
+    assert tab.inner_text("#span").startswith("2026-11-16 09:00 to 10:00, as of ")
+    assert texts(tab, "#files thead th.days") == ["Touches by day 16 Nov"]
+
+
+def test_a_clock_that_was_not_set_yet_makes_a_day_of_its_own(reader, tmp_path, monkeypatch):
+    def work(world):
+        then, world.clock = world.clock, 5.0
+        session = world.session("s").start().ask("go").edit("a.py")
+        world.clock = then
+        session.edit("a.py").stop()
+
+    tab = drawn(reader, tmp_path, monkeypatch, work)
+    assert [day.partition(" 1 session")[0] for day in texts(tab, ".day h3")] == [
+        "Monday, 16 November 2026", "Thursday, 1 January 1970",
+    ]  # fmt: skip
+
+
+def _quick(world):
+    """Many short sessions on a day: many breaks of its axis."""
+    for number in range(18):
+        session = world.session(f"{number:08x}").start().ask(f"quick {number}").read("a.py")
+        session.stop().end().wait(2400)
+
+
+def _crowded(world):
+    """Marks and subagents side by side, as far as the right edge."""
+    session = world.session("s").start().ask("go")
+    for number in range(40):
+        session.run("pytest", 20 * (number % 3), "Exit code 1" if number % 3 else "")
+        if number % 4 == 0:
+            session.sub(f"a{number}", "general-purpose").read("a.py")
+        if number % 5 == 0:
+            session.stop().ask("on")
+    session.sub("last", "general-purpose").read("a.py")
+
+
+OVERLAPS = """() => {
+    const box = (e) => e.getBoundingClientRect();
+    const met = (one, other) => one.left < other.right - 0.5 && other.left < one.right - 0.5 &&
+        one.top < other.bottom - 0.5 && other.top < one.bottom - 0.5;
+    const found = [];
+    for (const svg of document.querySelectorAll('svg.axis')) {
+        const times = [...svg.querySelectorAll('text')].map(box);
+        for (const mark of svg.querySelectorAll('.break'))
+            if (times.some((text) => met(text, box(mark)))) found.push('a break over a time');
+        times.forEach((one, i) => times.slice(i + 1).forEach((other) =>
+            met(one, other) && found.push('a time over a time')));
+    }
+    for (const svg of document.querySelectorAll('svg.row')) {
+        const marks = [...svg.querySelectorAll('.mark')].map((e) => e.closest('.item'));
+        const counts = [...svg.querySelectorAll('.many')];
+        for (const count of counts) for (const item of marks)
+            if (item !== count.closest('.item') && met(box(count), box(item.querySelector('.mark'))))
+                found.push('a count over a mark');
+        for (const name of svg.querySelectorAll('.agent'))
+            if (box(name).right > box(svg).right + 1) found.push(`${name.textContent} past the edge`);
+        const names = [...svg.querySelectorAll('.agent, .name')].map(box);
+        names.forEach((one, i) => names.slice(i + 1).forEach((other) =>
+            met(one, other) && found.push('a name over a name')));
+    }
+    return found;
+}"""
+
+
+@pytest.mark.parametrize("work", [_quick, _crowded, worlds.week])
+@pytest.mark.parametrize(
+    "reader",
+    [{}, {"viewport": {"width": 360, "height": 740}}],
+    indirect=True,
+    ids=["desk", "phone"],
+)
+def test_nothing_is_written_over_anything_else(reader, tmp_path, monkeypatch, work):
+    tab = drawn(reader, tmp_path, monkeypatch, work)
+    assert tab.locator(".many, .break, .agent").count() > 0
+    assert tab.evaluate(OVERLAPS) == []
+
+
+def test_a_name_is_cut_only_as_far_as_it_says_something(reader, tmp_path, monkeypatch):
+    def work(world):
+        session = world.session("s").start().ask("go")
+        for seconds in (500, 50, 20):
+            world.state("s").set_phase(f"investigate-{seconds}")
+            session.wait(seconds).edit("a.py")
+        session.stop()
+
+    one, other = texts(drawn(reader, tmp_path, monkeypatch, work), ".row .name")
+    assert one == "investigate-500"
+    assert re.fullmatch(r"inv\w*…\w*-50", other)
+
+
+def test_an_opened_session_has_a_lane_for_every_subagent(reader, tmp_path, monkeypatch):
+    def work(world):
+        session = world.session("s").start().ask("go")
+        began = world.clock
+        for number in range(30):
+            world.clock = began + 20 * number
+            session.sub(f"a{number}", "general-purpose").read("a.py").wait(300).edit("a.py")
+        session.stop()
+
+    tab = drawn(reader, tmp_path, monkeypatch, work)
+    assert "and 14 more subagents" in texts(tab, "svg.row text")
+    tab.get_by_role("button", name="go", exact=True).click()
+    chart = tab.locator(".own-chart svg.row")
+    assert chart.locator("[aria-label^=subagent]").count() == 30
+    assert texts(tab, ".own-chart .agent") == ["general-purpose"] * 30
+
+
+def test_the_search_ends_where_the_page_does(reader, tmp_path, monkeypatch):
+    tab = drawn(reader, tmp_path, monkeypatch, lambda world: world.session("s").start())
+    box, edge = (tab.locator(name).bounding_box() for name in ("#query", "#filters"))
+    assert box["x"] + box["width"] == edge["x"] + edge["width"]
 
 
 # --- search and filters ------------------------------------------------------------------------
@@ -435,6 +582,38 @@ def test_a_phone_needs_no_scrolling_sideways(reader, week):
 
 
 @at(**PHONE)
+def test_calls_can_be_read_on_a_phone(reader, week):
+    """A row of six columns is laid out as a block there, and stays a row for a screen reader."""
+    tab = reader.open(week)
+    tab.get_by_role("button", name="Add sign-in with a passkey.", exact=True).tap()
+    tab.get_by_text("31 calls", exact=True).tap()
+    reader.until("document.querySelectorAll('.details tbody tr').length === 31")
+    calls = tab.get_by_role("table", name=re.compile("^Calls of session"))
+    assert calls.get_by_role("row").count() == 32
+    assert calls.get_by_role("columnheader").count() == 6
+    assert calls.get_by_role("row").nth(3).get_by_role("cell").nth(1).is_visible()
+    widths = [cell.bounding_box()["width"] for cell in calls.locator("td.subject").all()]
+    assert min(widths) > 200
+
+
+def test_what_is_unfolded_stays_so(reader, week):
+    """Through a new width, another clock, a printer."""
+    tab = reader.open(week)
+    tab.get_by_role("button", name="Add sign-in with a passkey.", exact=True).click()
+    tab.get_by_text("31 calls", exact=True).click()
+    listed = "document.querySelectorAll('.details tbody tr').length"
+    reader.until(f"{listed} === 31")
+    tab.set_viewport_size({"width": 900, "height": 800})
+    reader.until("document.querySelector('svg.row').scale.width < 700")
+    tab.get_by_label("Times").select_option("utc")
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert tab.evaluate(listed) == 31
+    tab.get_by_text("31 calls", exact=True).click()
+    tab.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert tab.locator(".details details[open]").count() == 0
+
+
+@at(**PHONE)
 def test_many_sessions_fit_a_phone_too(reader, many):
     tab = reader.open(many)
     assert tab.evaluate("document.documentElement.scrollWidth") == 360
@@ -461,6 +640,17 @@ def test_paper_is_white_as_wide_as_paper_and_without_controls(reader, week, tmp_
     assert tab.evaluate("document.querySelector('svg.row').scale.width") > 900
     tab.pdf(path=tmp_path / "report.pdf", format="A4")
     assert (tmp_path / "report.pdf").read_bytes()[:5] == b"%PDF-"
+
+
+def test_paper_parts_no_axis_from_its_rows_and_says_what_is_not_on_it(reader, many):
+    tab = reader.open(many)
+    tab.locator(".session .title").first.click()
+    tab.emulate_media(media="print")
+    ends = "all => [...new Set(all.map(e => getComputedStyle(e).breakAfter))]"
+    assert tab.eval_on_selector_all(".day h3, .session.top, .details h4", ends) == ["avoid"]
+    inside = "all => [...new Set(all.map(e => getComputedStyle(e).breakInside))]"
+    assert tab.eval_on_selector_all(".own-chart, .entry", inside) == ["avoid"]
+    assert texts(tab, "#files .more") == ["and 20 more files"]
 
 
 # --- hostile texts -----------------------------------------------------------------------------
