@@ -73,6 +73,10 @@ class Terminal:
         """The terminal's settings, to be compared before and after."""
         return termios.tcgetattr(self._terminal)
 
+    def set_modes(self, modes: list) -> None:
+        """Give the terminal the settings that `modes` gave."""
+        termios.tcsetattr(self._terminal, termios.TCSANOW, modes)
+
     def wait(self) -> int:
         """Read to the end; the exit status, negative for a signal."""
         give_up = time.monotonic() + SECONDS

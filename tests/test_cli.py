@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from lib import replay
+from lib.commands import main
 from tests.conftest import ROOT
 
 CLI = ROOT / "bin" / "workflow-state"
@@ -121,6 +123,35 @@ def test_bad_input_is_told_in_one_line(worked, arguments):
 def test_wrong_usage_is_2(hooks, arguments):
     assert "usage: workflow-state" in hooks.cli(*arguments).stderr
     assert hooks.cli(*arguments).returncode == 2
+
+
+@pytest.mark.parametrize(
+    "arguments", [("export", "-o"), ("import",), ("report", "-o")], ids=" ".join
+)
+def test_an_empty_name_is_no_file(worked, arguments):
+    """`-o "$UNSET"`: nothing is written anywhere."""
+    before = sorted(worked.project.rglob("*"))
+    done = worked.cli(*arguments, "")
+    assert done.returncode == 2
+    assert "it is empty: name a file" in done.stderr
+    assert sorted(worked.project.rglob("*")) == before
+
+
+def test_the_status_reads_a_journal_once(worked, monkeypatch, capsys):
+    """It may be a day's: each pass over it is waited for."""
+    passes = []
+    real = replay.Replay.__iter__
+
+    def counted(self):
+        passes.append(self._session)
+        return real(self)
+
+    for name, value in worked.env().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(replay.Replay, "__iter__", counted)
+    assert main(["--session", "s", "status"]) == 0
+    assert "session     s (crashed)" in capsys.readouterr().out
+    assert passes == ["s"]
 
 
 def test_a_session_of_keys_checkpoints_and_undo(worked):

@@ -535,6 +535,28 @@ def test_nothing_recorded_is_nothing_to_export(hooks, tmp_path):
     assert not hooks.directory.exists()
 
 
+def test_a_full_disk_behind_stdout_is_said(worked):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, str(CLI), "export"],
+            cwd=worked.project, env=worked.env(), stdout=full, stderr=subprocess.PIPE, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == (
+        b"workflow-state: the export could not be written: No space left on device\n"
+    )
+
+
+@pytest.mark.parametrize("arguments", [("export", "-o"), ("import",)], ids=" ".join)
+def test_a_session_cannot_be_picked(worked, exported, arguments):
+    """Else it would be taken for the only one in the file."""
+    before = exported.read_bytes()
+    done = worked.cli("--session", "two", *arguments, str(exported))
+    assert done.returncode == 2
+    assert "an export has the whole state: leave out --session" in done.stderr
+    assert exported.read_bytes() == before
+
+
 def test_an_export_that_fails_leaves_the_file_of_before(worked, exported):
     before = exported.read_bytes()
     (worked.directory / "checkpoints").rename(worked.directory / "gone")
@@ -592,7 +614,8 @@ def strike(event, given):
 sys.path.insert(0, place)
 from lib.commands import main
 sys.addaudithook(strike)
-code = main(sys.argv[4:])
+sys.argv[1:] = sys.argv[4:]
+code = main()
 os._exit(77 if left > 0 else code)
 """
 """Runs the command line; a signal comes before its n-th change of the disk, 77 if never."""
@@ -650,7 +673,9 @@ def test_an_import_that_is_interrupted_is_whole_or_has_not_been(hooks, tmp_path,
     assert seen == {(False, False), (True, True), (True, False)}
 
 
-@pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGINT], ids=lambda sig: sig.name)
+@pytest.mark.parametrize(
+    "sig", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda sig: sig.name
+)
 def test_an_export_that_is_interrupted_leaves_the_file_of_before(worked, exported, sig):
     exported.write_bytes(b"before")
     for number in range(1, 30):
@@ -658,7 +683,7 @@ def test_an_export_that_is_interrupted_leaves_the_file_of_before(worked, exporte
         if code == 77:
             break
         assert exported.read_bytes() == b"before"
-        if sig == signal.SIGINT:
+        if sig != signal.SIGKILL:
             assert list(exported.parent.glob("*.part")) == []
     assert number > 2
     assert tarfile.is_tarfile(exported)

@@ -56,9 +56,11 @@ def begin(hooks, session: str, call: str, command: str) -> None:
 
 
 def test_shows_the_session_and_goes_on_with_it(worked):
+    worked.environment["CLAUDE_PID"] = str(os.getpid())
+    worked.prompt("s", "add a parser")
     with watching(worked) as terminal:
         shown = terminal.until(r"a\.py.*q quits")
-        assert "session   s (crashed)" in shown
+        assert "session   s (alive)" in shown
         assert "phase     build (inferred" in shown
         assert "calls     1 ended" in shown
         assert re.search(r"saved     \d+ s ago", shown)
@@ -167,6 +169,22 @@ def test_a_signal_ends_it_and_the_terminal_is_as_before(worked, number):
         terminal.until(re.escape(LEAVE))
         assert terminal.modes() == before
         assert terminal.wait() == -number
+
+
+def test_after_a_stop_from_outside_it_hears_keys_again(worked):
+    """SIGSTOP cannot be met: meanwhile a shell has given the terminal modes of its own."""
+    with watching(worked) as terminal:
+        before = terminal.modes()
+        terminal.until("q quits")
+        os.kill(terminal.pid, signal.SIGSTOP)
+        os.waitpid(terminal.pid, os.WUNTRACED)
+        terminal.set_modes(before)
+        os.kill(terminal.pid, signal.SIGCONT)
+        terminal.until("q quits")
+        terminal.type("q")
+        terminal.until(re.escape(LEAVE))
+        assert terminal.modes() == before
+        assert terminal.wait() == 0
 
 
 def test_keys_that_mean_nothing_do_nothing(worked):
@@ -285,6 +303,13 @@ def test_every_section_is_there_before_any_is_long():
     assert "Other sessions (1 of 20 shown)" in shown
 
 
+def test_what_a_crash_cut_off_does_not_run():
+    live = view().live
+    shown = "\n".join(View("/p", live, "crashed", [], NOW).lines(80, 24, coloured=False))
+    assert "Cut off by a crash" in shown
+    assert "Running" not in shown
+
+
 def test_a_path_keeps_its_tail_and_a_command_its_head():
     live = view().live
     path = "a/" * 50 + "end.py"
@@ -321,13 +346,16 @@ def test_in_tmux_at_every_width(worked, tmp_path, columns, lines):
             [*base, *arguments], env=environment, capture_output=True, text=True, check=True
         ).stdout
 
-    def until(pattern: str) -> str:
+    def until(pattern: str, typing: str = "") -> str:
+        """The screen, once it is so; what is typed is typed until then."""
         give_up = time.monotonic() + SECONDS
         while True:
             screen = tmux("capture-pane", "-p")
             if re.search(pattern, screen, re.DOTALL):
                 return screen
             assert time.monotonic() < give_up, screen
+            if typing:
+                tmux("send-keys", typing, "Enter")
 
     size = ["-x", str(columns), "-y", str(lines)]
     tmux("new-session", "-d", *size, "-c", str(worked.project), "env", "PS1=$ ", "/bin/sh")
@@ -343,6 +371,8 @@ def test_in_tmux_at_every_width(worked, tmp_path, columns, lines):
         assert "Bash make test" in screen
         tmux("send-keys", "C-z")
         assert "session   s" not in until("Stopped")
+        tmux("send-keys", "bg", "Enter")  # where it may not have the terminal: stopped again
+        until(r"tty output", typing="jobs")
         tmux("send-keys", "fg", "Enter")
         until(r"a\.py.*\nq quits")
         tmux("send-keys", "q")

@@ -11,6 +11,13 @@ import io
 import json
 import os
 import sys
+from _signal import (  # type: ignore[import-not-found]
+    SIG_DFL,
+    SIGHUP,
+    SIGTERM,
+    getsignal,
+    signal,
+)
 
 from .. import journal, workspace
 from ..quoting import printable
@@ -42,6 +49,7 @@ from .progress import Progress
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NoReturn
 
 VERSION = "0.1.0"
 
@@ -126,8 +134,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _Ended(KeyboardInterrupt):
+    """A signal that ends a process, met like Ctrl-C: what is half written goes first."""
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    raise _Ended(number)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
+    """Run one command; returns the exit status. Without `argv` it is a process of its own."""
+    for number in (SIGTERM, SIGHUP) if argv is None else ():
+        if getsignal(number) == SIG_DFL:  # nohup wants no SIGHUP
+            signal(number, _end)
     # These may stand before the verb or after it, so no parser may set a default for them.
     unsaid = argparse.Namespace(json=False, session=None, dir=None)
     parser = _parser()
@@ -163,6 +182,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return OK  # the reader (`| head`) has seen enough
     except OSError as error:
         return _fail(f"{error.filename or 'workflow-state'}: {error.strerror or error}")
+    except _Ended as ended:  # as if it had never been caught
+        signal(ended.args[0], SIG_DFL)
+        os.kill(os.getpid(), ended.args[0])
     except KeyboardInterrupt:
         return INTERRUPTED
     return code[0] if code else OK

@@ -63,6 +63,13 @@ def add(
     return parser
 
 
+def file_name(text: str) -> str:
+    """The name of a file as it is typed: not "", which an unset variable of a script is."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty: name a file, or - for a pipe")
+    return text
+
+
 def when(at: str | None, to: str = "seconds") -> str:
     """A recorded time for people: "2026-11-23 14:31:05 UTC, 5 min ago"."""
     if not at:

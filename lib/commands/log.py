@@ -66,9 +66,8 @@ def log(state: State, arguments: argparse.Namespace) -> Answer:
     """The records that count, and how many did not."""
     descriptor = workspace.open_journal(state.directory, state.session) if state.session else None
     if descriptor is None:
-        raise UnknownSession(
-            f"no journal of session {state.session or '(none)'} in {state.directory}"
-        )
+        which = f"session {state.session}" if state.session else "any session"
+        raise UnknownSession(f"no journal of {which} in {state.directory}")
     with open(descriptor, "rb", closefd=True):
         size, tell = os.fstat(descriptor).st_size, state.sessions.progress
         passed = (lambda offset: tell(offset, size)) if tell else None

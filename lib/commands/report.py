@@ -10,7 +10,7 @@ from .. import journal, workspace
 from ..report.history import gather
 from ..report.page import MARK, page
 from ..state import StateError, UnknownSession
-from .answers import add, since
+from .answers import add, file_name, since
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "-o",
         "--output",
+        type=file_name,
         metavar="FILE",
         help=f"the file to write, - for stdout (default: {NAME} in the state directory)",
     )

@@ -12,7 +12,7 @@ from ..founding import CREATE
 from ..lineage import is_running
 from ..state import StateError
 from ..stores import CHECKPOINTS, KEYS
-from .answers import add
+from .answers import add, file_name
 from .progress import Progress, size
 
 TYPE_CHECKING = False
@@ -62,12 +62,16 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.description, parser.epilog = _EXPORT, _EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
-        "-o", "--output", metavar="FILE", help="the file (default, or with -: stdout)"
+        "-o",
+        "--output",
+        type=file_name,
+        metavar="FILE",
+        help="the file (default, or with -: stdout)",
     )
     parser = add(commands, parents, "import", import_, "take in what `export` has written")
     parser.description, parser.epilog = _IMPORT, _EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("file", metavar="FILE", help="the file, or - for stdin")
+    parser.add_argument("file", type=file_name, metavar="FILE", help="the file, or - for stdin")
     parser.add_argument("--merge", action="store_true", help="add to what is recorded here")
     parser.add_argument("--dry-run", action="store_true", help="only check it, and say what it has")
 
@@ -77,19 +81,25 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 def export(state: State, arguments: argparse.Namespace) -> Answer | None:
     """Write the file."""
+    _refuse_a_session(arguments)
     output = arguments.output
     with Progress("exporting") as progress:
         if output in (None, "-"):
             if sys.stdout is None or (output is None and sys.stdout.isatty()):
                 raise StateError("an export is no text for a terminal: name a file with -o FILE")
             # On a descriptor of its own: what is left unwritten is not tried again at the exit.
-            with open(os.dup(sys.stdout.fileno()), "wb") as out:
-                archive.write(state, out, progress.bytes)
+            _write(state, os.dup(sys.stdout.fileno()), progress)
             return None
         counts = _to_file(state, output, progress)
     taken = os.stat(output).st_size
     data = {"file": os.path.abspath(output), "bytes": taken, **counts}
     return data, [f"Exported {_listed(counts)} to {output} ({size(taken)})."]
+
+
+def _refuse_a_session(arguments: argparse.Namespace) -> None:
+    """Who names one would take the others for left out."""
+    if arguments.session:
+        arguments.refuse("an export has the whole state: leave out --session")
 
 
 def _to_file(state: State, output: str, progress: Progress) -> dict[str, int]:
@@ -122,7 +132,7 @@ def _write(state: State, output: int | str, progress: Progress) -> dict[str, int
             if stat.S_ISREG(os.fstat(out.fileno()).st_mode):
                 os.fsync(out.fileno())
     except OSError as error:
-        if error.filename:
+        if error.filename or isinstance(error, BrokenPipeError):
             raise
         raise StateError(f"the export could not be written: {error.strerror}") from None
     return counts
@@ -141,6 +151,7 @@ def _listed(counts: dict[str, int]) -> str:
 
 def import_(state: State, arguments: argparse.Namespace) -> Answer:
     """Check, and take in."""
+    _refuse_a_session(arguments)
     with Progress("checking") as progress, _opened(arguments.file) as source:
         try:
             members = archive.opened(source)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..context import ago
 from ..fitting import columns, cut, cut_head, paint
+from ..lineage import CRASHED
 from ..quoting import printable
 from ..replay import seconds
 from ..session import newest
@@ -113,8 +114,10 @@ class View:
         failures = [each for each in reversed(live["failures"]) if "resolved" not in each]
         files = live["files_processed"]
         read = f", {len(live['files_read'])} read" if live["files_read"] else ""
+        # Of a session that crashed none runs any more, and nothing tells how far it came.
+        running = "Cut off by a crash" if self.standing == CRASHED else "Running"
         return [
-            ("Running", [self._running(call) for call in reversed(live["in_flight"])]),
+            (running, [self._running(call) for call in reversed(live["in_flight"])]),
             ("Failed, not seen to succeed since", [self._failure(each) for each in failures]),
             (
                 f"Files: {len(files)} changed{read}",

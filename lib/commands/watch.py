@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import select
 import signal
@@ -191,6 +192,7 @@ class Screen:
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGWINCH, lambda _number, _frame: None)
         signal.signal(signal.SIGTSTP, lambda _number, _frame: self._suspend())
+        signal.signal(signal.SIGCONT, lambda _number, _frame: self._resume())
         for number in self._ENDING:
             signal.signal(number, self._end)
         self._open()
@@ -217,15 +219,34 @@ class Screen:
         signal.signal(signal.SIGTSTP, lambda _number, _frame: self._suspend())
         self._open()
 
+    def _resume(self) -> None:
+        """SIGCONT: after SIGSTOP, which cannot be met, a shell has had the terminal meanwhile."""
+        if self._modes:
+            self._take_keys()
+        self._shown = None
+
     def _open(self) -> None:
         self._shown = None
         if self._keys:
             import termios
-            import tty
 
             self._modes = termios.tcgetattr(0)
-            tty.setcbreak(0)
+            self._take_keys()
         self._write(_ENTER)
+
+    def _take_keys(self) -> None:
+        """Have keys one by one. In the background the system stops us here until we are let in."""
+        import termios
+        import tty
+
+        while True:
+            try:
+                tty.setcbreak(0)
+            except termios.error as error:
+                if error.args[0] != errno.EINTR:  # by the signal that let us go on
+                    raise
+            else:
+                return
 
     def _close(self) -> None:
         import termios
@@ -233,6 +254,7 @@ class Screen:
         try:
             if self._modes:
                 termios.tcsetattr(0, termios.TCSANOW, self._modes)
+                self._modes = []
             self._write(_LEAVE)
         except (StateError, termios.error):
             pass  # the terminal has gone, and what was on it

@@ -22,7 +22,7 @@ from ..stores import StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from ..policy import Rules
@@ -98,6 +98,11 @@ def gather(
         notes.append(f"{left_out:,} older sessions are left out: a report shows {SESSIONS}.")
     journals = journals[:SESSIONS]
     room = CALLS
+    reading, sizes = None, {}
+    if state.sessions.progress:
+        sizes = {name: _size(state.directory, name) for _, name in journals}
+        reading = _Reading(state.sessions.progress, sum(sizes.values()))
+        state.sessions.progress = reading.tell
     for _, name in journals:
         watch = _Watch(state.sessions.rules, heat, min(room, SESSION_CALLS))
         passed_over: dict[str, int] = {}
@@ -108,6 +113,8 @@ def gather(
             state.sessions.notices.append(str(error))
             problems["unreadable"] += 1
             continue
+        if reading:
+            reading.before += sizes[name]
         for kind, count in passed_over.items():
             problems[kind] = problems.get(kind, 0) + count
         if watch.live is None:
@@ -136,6 +143,33 @@ def gather(
         "files": files,
         "texts": texts.list,
     }
+
+
+def _size(directory: str, session: str) -> int:
+    try:
+        return os.lstat(os.path.join(directory, "sessions", f"{session}.jsonl")).st_size
+    except OSError:
+        return 0  # retention took it meanwhile
+
+
+class _Reading:
+    """How far the reading of all journals is: never back, though what a session continues is read
+    once more with it.
+
+    told    is told bytes read, and how many there are
+    before  bytes of the journals that are done
+    """
+
+    def __init__(self, told: Callable[[int, int], None], total: int) -> None:
+        self.before = 0
+        self._told = told
+        self._total = total
+        self._furthest = 0
+
+    def tell(self, done: int, _of: int) -> None:
+        """Of the journal that is read now, so many bytes are."""
+        self._furthest = max(self._furthest, self.before + done)
+        self._told(self._furthest, self._total)
 
 
 class _Texts:

@@ -204,6 +204,24 @@ def test_a_disk_that_is_full_leaves_the_older_report(worked):
     assert listed(worked.project) == [".claude", "mine.html"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)
+def test_a_report_that_is_ended_leaves_no_half_file(worked, number):
+    """At the moment before it gets its name: what is there is whole, and goes."""
+    end = (
+        "import os, sys\nsys.path.insert(0, sys.argv.pop(1))\nfrom lib.commands import main\n"
+        "number = int(sys.argv.pop(1))\n"
+        "sys.addaudithook(lambda name, given: name == 'os.link' and os.kill(os.getpid(), number))\n"
+        "sys.exit(main())"
+    )
+    before = listed(worked.directory)
+    done = subprocess.run(
+        [sys.executable, "-c", end, str(ROOT), str(int(number)), "report"],
+        cwd=worked.project, env=worked.env(), capture_output=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (-number, b"", b"")
+    assert listed(worked.directory) == before
+
+
 def test_a_report_that_is_interrupted_says_nothing(worked):
     options = {"cwd": worked.project, "env": worked.env()}
     with subprocess.Popen(
