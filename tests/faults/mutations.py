@@ -2,7 +2,10 @@
 
 A mutation is one edit of a copy of the code. The tests named with it must fail then; a mutation
 that none of them notices is a protection that nothing proves, and fails the run. What was broken
-and what caught it goes into docs/reliability.md.
+and what caught it goes into the table of docs/reliability.md, which nobody else writes:
+tests/test_mutations.py compares the two.
+
+python3 -m tests.faults.mutations [WORD ...]    those whose protection has all of the words
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from .report import ROOT, publish
+from .report import ROOT, publish, published
 
 PARTS = (
     "lib hooks bin skills tests docs demo .claude-plugin pyproject.toml settings.example.json README.md LICENSE"
@@ -28,7 +31,7 @@ class Mutation:
     """
     what    the protection, in words
     file    where it is
-    before  its text, which stands there once
+    before  its text there, wherever it stands
     after   what is put in its place
     tests   arguments for pytest: where it should be noticed
     """
@@ -487,6 +490,27 @@ MUTATIONS = (
         "tests/test_watch.py -k as_before",
     ),
     Mutation(
+        "watch has its keys again after a stop from outside",
+        "lib/commands/watch.py",
+        "        if self._modes:\n            self._take_keys()\n",
+        "",
+        "tests/test_watch.py -k stop_from_outside",
+    ),
+    Mutation(
+        "a command that a signal ends leaves no half file",
+        "lib/commands/__init__.py",
+        "            signal(number, _end)\n",
+        "            pass\n",
+        "tests/report/test_command.py -k ended tests/test_transfer.py",
+    ),
+    Mutation(
+        "an export is not taken for one session's",
+        "lib/commands/transfer.py",
+        "    if arguments.session:\n",
+        "    if False:\n",
+        f"{TRANSFER} -k picked",
+    ),
+    Mutation(
         "watch reads only what is new",
         "lib/commands/watch.py",
         "sessions.live(session, before=self._live)",
@@ -699,6 +723,9 @@ MUTATIONS = (
 )
 
 
+HEAD = ("| protection, broken | the test that failed |", "|---|---|")
+
+
 def caught_by(mutation: Mutation) -> str:
     """The first of a mutation's tests that fails; "" when all of them pass."""
     with tempfile.TemporaryDirectory() as place:
@@ -726,22 +753,30 @@ def caught_by(mutation: Mutation) -> str:
         return found[1] if found and done.returncode == 1 else ""
 
 
+def table() -> dict[str, str]:
+    """What the page says: each protection, and the test that failed when it was broken."""
+    rows = published("mutations").split("\n")[len(HEAD) :]
+    return dict(row.strip("| ").split(" | ") for row in rows if row)
+
+
 def _words(arguments: str) -> list[str]:
     return [part.strip("'") for part in re.findall(r"'[^']*'|\S+", arguments)]
 
 
 def main() -> int:
-    """Try each mutation (or those whose words are given), and publish what caught them."""
+    """Try each mutation, or those whose words are given, and put what caught it into the table."""
     chosen = [each for each in MUTATIONS if all(word in each.what for word in sys.argv[1:])]
-    lines = ["| protection, broken | the test that failed |", "|---|---|"]
+    caught = table()
     missed = 0
     for mutation in chosen:
         test = caught_by(mutation)
         missed += not test
-        lines.append(f"| {mutation.what} | {f'`{test}`' if test else '**none**'} |")
-        print(lines[-1], flush=True)
-    if chosen == list(MUTATIONS):
-        publish("\n".join(lines) + "\n", "mutations")
+        caught[mutation.what] = f"`{test}`" if test else "**none**"
+        print(f"| {mutation.what} | {caught[mutation.what]} |", flush=True)
+        rows = [
+            f"| {each.what} | {caught[each.what]} |" for each in MUTATIONS if each.what in caught
+        ]
+        publish("\n".join([*HEAD, *rows, ""]), "mutations")
     print(f"{len(chosen) - missed} of {len(chosen)} were noticed")
     return 1 if missed else 0
 

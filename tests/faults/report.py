@@ -91,13 +91,23 @@ def table(rows: dict[str, dict[str, Counts]]) -> tuple[str, int]:
 
 def publish(text: str, what: str, where: Path = PAGE) -> None:
     """Put a table between the marks of its name in a page of the docs."""
+    head, _, tail = _parted(what, where)
+    where.write_text(f"{head}\n{text}\n{tail}")
+
+
+def published(what: str, where: Path = PAGE) -> str:
+    """The table between those marks, "" when there is none yet."""
+    return _parted(what, where)[1].strip("\n")
+
+
+def _parted(what: str, where: Path) -> tuple[str, str, str]:
+    """The page up to the first of the marks, what is between them, and from the second on."""
     begin, end = f"<!-- {what}: begin -->\n", f"<!-- {what}: end -->\n"
-    page = where.read_text()
-    head, _, rest = page.partition(begin)
-    _, found, tail = rest.partition(end)
+    head, _, rest = where.read_text().partition(begin)
+    text, found, tail = rest.partition(end)
     if not found:
         sys.exit(f"{where} has lost the marks around its table of {what}")
-    where.write_text(f"{head}{begin}\n{text}\n{end}{tail}")
+    return head + begin, text, end + tail
 
 
 if __name__ == "__main__":
