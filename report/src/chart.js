@@ -24,6 +24,7 @@ const LONGEST = 150; // pixels of a subagent's name
 const LETTER = 6.3; // pixels of one of its letters, and a little
 const LEGIBLE = 8; // letters that a name must keep when it is cut
 const NARROW = 3; // bands below this many pixels are no items of their own
+const WIDE = 12; // pixels that a mark takes
 const NEAR = 9; // marks of one kind closer than this are drawn as one
 const TOLD = 3; // marks of a group that are told of one by one
 const FAR = 24; // marks may stand this much later than they were
@@ -194,32 +195,56 @@ function markLabel(group) {
   return `${mark.kind}, ${time.second(mark.at)}${said(mark) ? `: ${said(mark)}` : ""}${mended}`;
 }
 
-/** Marks in groups: those of one kind nearer than `near` pixels as one, others beside each other. */
+/** Marks in groups: those of one kind nearer than `near` pixels as one. */
 function grouped(all, scale, near) {
   const groups = [];
   const open = {};
   for (const mark of all) {
-    const x = scale(mark.at);
+    const at = scale(mark.at);
     const kind = mark.named ? "named" : mark.kind;
     const last = open[kind];
-    if (last && x - last.at < near) last.marks.push(mark);
-    else groups.push((open[kind] = { at: x, x, marks: [mark] }));
+    if (last && at - last.at < near) last.marks.push(mark);
+    else groups.push((open[kind] = { at, near, marks: [mark] }));
   }
-  groups.sort((one, other) => one.at - other.at);
-  groups.forEach((group, number) => {
-    const before = groups[number - 1];
-    if (before) group.x = Math.max(group.x, before.x + 10 + (before.marks.length > 1 ? 4 + 6 * String(before.marks.length).length : 0));
-  });
   return groups;
 }
 
-/** Marks; where they are many, in larger groups, so that none stands far from its time. */
+/** Groups in order, each with its place `x`: no nearer to its neighbours than they are wide. */
+function placed(groups, scale) {
+  const wide = ({ marks: { length } }) => WIDE + (length > 1 ? 2 + 6 * String(length).length : 0);
+  groups.sort((one, other) => one.at - other.at);
+  groups.forEach((group, number) => {
+    const before = groups[number - 1];
+    group.x = Math.max(group.at, before ? before.x + wide(before) : 0);
+    group.pushed = group.x > group.at;
+  });
+  let end = scale.width + WIDE / 2; // and back from the chart's edge
+  for (const group of groups.slice().reverse()) end = group.x = Math.min(group.x, end - wide(group));
+  return groups;
+}
+
+/** Groups that push each other, each run an array. */
+function runs(groups) {
+  const found = [];
+  for (const group of groups) {
+    if (group.pushed) found[found.length - 1].push(group);
+    else found.push([group]);
+  }
+  return found;
+}
+
+/** Marks; where they crowd, in larger groups, so that none stands far from its time. */
 function marks(all, scale, context) {
-  let near = NEAR;
-  let groups = grouped(all, scale, near);
-  while (near < scale.width && groups.some(({ at, x }) => x - at > FAR)) {
-    near *= 1.5;
-    groups = grouped(all, scale, near);
+  let groups = placed(grouped(all, scale, NEAR), scale);
+  for (;;) {
+    const crowds = runs(groups).filter((run) => run.some(({ at, x }) => x - at > FAR) &&
+      run.some(({ near }) => near < scale.width));
+    if (!crowds.length) break;
+    const again = new Set(crowds.flat());
+    const larger = crowds.flatMap((run) => grouped(
+      run.flatMap((group) => group.marks).sort((one, other) => one.at - other.at), scale,
+      1.5 * Math.max(...run.map(({ near }) => near))));
+    groups = placed(groups.filter((group) => !again.has(group)).concat(larger), scale);
   }
   return groups.map(({ x, marks: group }) => {
     const [mark] = group;

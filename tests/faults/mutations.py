@@ -459,7 +459,7 @@ MUTATIONS = (
         "lib/commands/transfer.py",
         "        counts = _write(state, descriptor, progress)\n        os.replace(temporary, path)\n",
         "        counts = _write(state, path, progress)\n        os.unlink(temporary)\n",
-        f"{TRANSFER} -k export",
+        f"{TRANSFER} -k export_that",
     ),
     Mutation(
         "a prune leaves running sessions alone",
