@@ -165,16 +165,16 @@ MUTATIONS = (
     ),
     Mutation(
         "an intent must be the user's own",
-        STORE,
+        "lib/stores/documents.py",
         'return "was not written by this user" if is_refused(INTENT, document) else ""',
         'return ""',
         f"{HOSTILE}/test_planted.py -k intent",
     ),
     Mutation(
         "what a later version wrote is not replaced",
-        STORE,
-        "        if version != journal.VERSION:\n",
-        "        if False:\n",
+        "lib/stores/documents.py",
+        "    if version != journal.VERSION:\n",
+        "    if False:\n",
         "tests/test_json_store.py tests/test_state.py",
     ),
     Mutation(
