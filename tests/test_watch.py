@@ -101,6 +101,13 @@ def test_stays_with_a_session_that_is_named(worked, how):
         assert "session   t" not in terminal.until("Bash make")
 
 
+def test_of_a_session_that_is_not_there_it_says_so_until_it_is(worked):
+    with watching(worked, "--session", "later") as terminal:
+        terminal.until("Nothing is recorded yet of session later")
+        worked.prompt("later", "here it is")
+        terminal.until(r"session   later \(.*here it is")
+
+
 def test_shows_other_sessions_that_are_alive(worked):
     worked.environment["CLAUDE_PID"] = str(os.getpid())
     worked.prompt("other", "something else")

@@ -38,6 +38,7 @@ class View:
     others    glimpses of the other sessions that are alive
     now       seconds since the epoch
     trouble   what could not be read, "" for nothing
+    named     the session that was asked for, "" for none in particular
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class View:
         others: list[dict[str, Any]],
         now: float,
         trouble: str = "",
+        named: str = "",
     ) -> None:
         self.project = project
         self.live = live
@@ -55,6 +57,7 @@ class View:
         self.others = others
         self.now = now
         self.trouble = trouble
+        self.named = named
 
     def lines(self, width: int, height: int, coloured: bool) -> list[str]:
         """At most `height` lines of at most `width` columns."""
@@ -63,7 +66,8 @@ class View:
         if self.trouble:
             head.append([("! ", FAILED), (self.trouble, TAIL)])
         if self.live is None:
-            body = [*head, [], [("Nothing is recorded yet.", "")]]
+            of = f" of session {self.named}" if self.named else ""
+            body = [*head, [], [(f"Nothing is recorded yet{of}.", "")]]
         else:
             body = [*head, *self._facts()]
             body += fitted(self._sections(), height - len(body) - 1)

@@ -122,7 +122,7 @@ class Watched:
             trouble = str(error)
         trouble = trouble or "; ".join(state.sessions.notices)
         standing = lineage.condition(self._live) if self._live else ""
-        return View(state.project, self._live, standing, others, now, trouble)
+        return View(state.project, self._live, standing, others, now, trouble, self._named)
 
     def _follow(self, session: str, changed: dict[str, float]) -> None:
         sessions = self._state.sessions

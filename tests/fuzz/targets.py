@@ -7,6 +7,7 @@ here needs either. What a target writes goes where `tempfile` says.
 from __future__ import annotations
 
 import functools
+import io
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lib import journal, masking, policy, replay, shell
+from lib import archive, journal, masking, policy, replay, shell
 from lib import session as folding
 from lib.context import Context
 from lib.quoting import ascii_quoted, printable, quoted
@@ -245,6 +246,49 @@ def damaged(data: bytes) -> None:
         assert state.load_state("other") == "saved"
 
 
+def exported(data: bytes) -> None:
+    """An export, edited: refused in words, or what comes in is what went out; nothing stays of it."""
+    os.environ["WORKFLOW_STATE_KEY"] = "fuzz"
+    good, files = _good_export()
+    changed = _summed(edited(good, data))
+    with tempfile.TemporaryDirectory() as place:
+        state = State(f"{place}/.claude/state", "")
+        try:
+            members = archive.opened(io.BufferedReader(io.BytesIO(changed)))
+            with archive.Staging(state) as staging:
+                staging.fill(members, None)
+                found = {
+                    name: (Path(staging.directory) / name).read_bytes() for name in staging.members
+                }
+                assert found == files
+        except archive.Unreadable:
+            assert changed != good
+        assert os.listdir(place) == []
+
+
+@functools.lru_cache(maxsize=1)
+def _good_export() -> tuple[bytes, dict[str, bytes]]:
+    """The small state directory as an export, and its files."""
+    files = _good_files()
+    with tempfile.TemporaryDirectory() as place:
+        for file, content in files.items():
+            (Path(place) / file).parent.mkdir(exist_ok=True)
+            (Path(place) / file).write_bytes(content)
+        out = io.BytesIO()
+        archive.write(State(place, ""), out)
+    return out.getvalue(), files
+
+
+def _summed(data: bytes) -> bytes:
+    """The archive with the sums of its headers made right, so that more than those is looked at."""
+    blocks = [data[start : start + 512] for start in range(0, len(data), 512)]
+    for number, block in enumerate(blocks):
+        if len(block) == 512 and block[257:262] == b"ustar":
+            total = sum(block[:148]) + 8 * ord(" ") + sum(block[156:])
+            blocks[number] = block[:148] + b"%06o\0 " % total + block[156:]
+    return b"".join(blocks)
+
+
 def _lines(good: bytes) -> list[tuple[str, bytes]]:
     """The records of a journal: the path in each, and its bytes with both its line feeds."""
     lines = [line for line in good.split(b"\n") if line]
@@ -260,7 +304,7 @@ def _restore(state: State) -> None:
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     each.__name__: each
-    for each in (event, line, torn, document, damaged, command, secret, words, told)
+    for each in (event, line, torn, document, damaged, exported, command, secret, words, told)
 }
 NAMES = sorted(TARGETS)
 
@@ -285,6 +329,11 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     for number in range(len(DAMAGED)):
         for edit in range(5):
             yield "damaged", bytes([number, edit, 0, 60, 7])
+    good, _ = _good_export()
+    for start in range(0, len(good), 512):
+        for edit, within in enumerate((2, 124, 156, 257, 345)):  # name, size, kind, magic, prefix
+            yield "exported", bytes([edit, start + within >> 8, start + within & 255, 7])
+    yield "exported", b""
     whole = {"v": 1, "value": 1, "timestamp": "x", "created": "x", "keys": {}, "note": {}}
     yield "document", json.dumps(whole).encode()
     for text in ("curl -H 'Authorization: Bearer abcdefgh'", "PASSWORD=hunter2 make", "a://u:p@h"):
