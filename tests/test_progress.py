@@ -76,6 +76,17 @@ def test_is_shown_on_a_terminal_and_gone_at_the_end(long, tmp_path, arguments, l
     assert last.strip()  # what the command has to say
 
 
+def test_watch_shows_it_before_its_screen_and_leaves_none(long):
+    long.environment["TERM"] = "xterm"
+    with at_a_terminal(long, 0, "watch") as terminal:
+        before, _, screen = terminal.until("q quits").partition("\x1b[?1049h")
+        assert re.search(r"reading the journal: \d+ % of 2\.\d MB", before)
+        assert "reading" not in screen
+        terminal.type("q")
+        assert terminal.wait() == 0
+    assert terminal.shown.endswith("\x1b[?1049l\r\x1b[K")  # the line is gone
+
+
 def test_what_ends_at_once_shows_none(long):
     with at_a_terminal(long, 3600, "status") as terminal:
         assert terminal.wait() == 0

@@ -77,10 +77,12 @@ def watch(state: State, arguments: argparse.Namespace) -> Answer | None:
     if arguments.json or not terminal or os.environ.get("TERM", "dumb") == "dumb":
         return status.status(state, arguments)
     named = arguments.session or journal.environment("CLAUDE_CODE_SESSION_ID")
+    watched = Watched(state, workspace.session_of(named) if named else "")
+    watched.look(time.time())  # a long journal takes a while, and its progress has no other place
     state.sessions.progress = None  # it would write over the screen
     coloured = wants_colour(arguments.color, terminal, dict(os.environ))
     with Screen() as screen:
-        _show(Watched(state, workspace.session_of(named) if named else ""), screen, coloured)
+        _show(watched, screen, coloured)
     return None
 
 
