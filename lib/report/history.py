@@ -234,12 +234,19 @@ class _Bands:
     def _coarsen(self) -> None:
         """Half as many, each with the phase that had most of its time."""
         self.coarse = True
-        rows = []
+        pairs = len(self.rows) // 2
+        halved: list[Row] = []
         for one, other in zip(self.rows[::2], self.rows[1::2]):
             longer = max(one, other, key=lambda row: row[1] - row[0])
-            rows.append([one[0], other[1], *longer[2:]])
-        self.rows = [*rows, *self.rows[2 * len(rows) :]]
-        self._open = self.rows[-1]
+            halved.append([one[0], other[1], *longer[2:]])
+        rows: list[Row] = []
+        for row in (*halved, *self.rows[2 * pairs :]):
+            if rows and rows[-1][1:] == [row[0], *row[2:]]:  # of one phase, and nothing between
+                rows[-1][1] = row[1]
+            else:
+                rows.append(row)
+        self.rows = rows
+        self._open = rows[-1]
 
 
 class _Agent:

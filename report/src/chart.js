@@ -152,7 +152,20 @@ function item(label, about, ...children) {
 const cut = (word, letters) => word.length <= letters ? word
   : letters > LEGIBLE ? middle(word, Math.floor(letters) - 1) : ""; // an ellipsis is as wide as two
 
-/** Bands: those wide enough are items with a name, the others one path for each phase. */
+/** Pixels, each with the class that has most of it, as one path for each class. */
+function paths(pixels, y, height) {
+  const drawn = new Map();
+  let run = null;
+  for (const x of [...pixels.keys()].sort((one, other) => one - other)) {
+    const [[name]] = [...pixels.get(x)].sort((one, other) => other[1] - one[1]);
+    if (run && run.name === name && run.end === x) run.end = x + 1;
+    else drawn.set(name, [...(drawn.get(name) || []), (run = { name, x, end: x + 1 })]);
+  }
+  return [...drawn].map(([name, found]) => s("path", { class: name, d: found.map((each) =>
+    `M${each.x},${y}h${each.end - each.x}v${height}h${each.x - each.end}z`).join("") }));
+}
+
+/** Bands: those wide enough are items with a name, of the others each pixel has the longest. */
 function bands(rows, scale, y, height, context, who) {
   const { phases, chosen, session } = context;
   const narrow = new Map();
@@ -163,7 +176,11 @@ function bands(rows, scale, y, height, context, who) {
     const dim = chosen.size && !chosen.has(phase) ? " dim" : "";
     const name = `band ${colour(phase, phases)}${dim}`;
     if (width < NARROW) {
-      narrow.set(name, `${narrow.get(name) || ""}M${from},${y}h${width}v${height}h${-width}z`);
+      for (let x = Math.floor(from); x < from + width; x++) {
+        const share = Math.min(scale(end), x + 1) - Math.max(from, x);
+        if (!narrow.has(x)) narrow.set(x, new Map());
+        narrow.get(x).set(name, (narrow.get(x).get(name) || 0) + share);
+      }
       continue;
     }
     const word = phase === null ? "phase not known yet" : visible(phase);
@@ -174,8 +191,7 @@ function bands(rows, scale, y, height, context, who) {
     const text = shown ? s("text", { class: "name", x: from + 5, y: y + height / 2 }, shown) : null;
     found.push({ x: from, node: item(label, { at: start, session, kind: "band" }, rect, text) });
   }
-  const paths = [...narrow].map(([name, d]) => s("path", { class: name, d }));
-  return { paths, found };
+  return { paths: paths(narrow, y, height), found };
 }
 
 function said(mark) {

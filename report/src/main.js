@@ -172,7 +172,7 @@ function filters() {
       h("label", { for: "query", class: "unseen" }, "Search requests, commands, files, errors, sessions"),
       h("input", {
         id: "query", type: "search", autocomplete: "off", spellcheck: "false",
-        placeholder: "Search requests, commands, files, errors …",
+        placeholder: "Search requests, commands, files …",
         oninput: (event) => {
           wanted.query = event.target.value;
           clearTimeout(waiting);

@@ -384,6 +384,8 @@ def test_many_bands_become_coarser_and_keep_their_span(world, monkeypatch):
     assert len(told["bands"]) <= 20
     assert told["bands"][-1][1] == told["last_active"]
     assert told["bands"] == sorted(told["bands"])
+    neighbours = list(zip(told["bands"], told["bands"][1:]))
+    assert all(one[2:] != other[2:] or one[1] < other[0] for one, other in neighbours)
     assert "Session s: its phases are drawn coarser than they were." in data_of(world)["notes"]
 
 

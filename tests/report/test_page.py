@@ -365,6 +365,23 @@ def test_a_name_is_cut_only_as_far_as_it_says_something(reader, tmp_path, monkey
     assert re.fullmatch(r"inv\w*…\w*-50", other)
 
 
+def test_of_bands_too_narrow_to_tell_apart_the_longer_are_seen(reader, tmp_path, monkeypatch):
+    def work(world):
+        session = world.session("s").start().ask("go")
+        for _ in range(700):
+            session.edit("a.py").wait(8).run("pytest -q", 5)
+        session.stop()
+
+    tab = drawn(reader, tmp_path, monkeypatch, work)
+    build, test = (
+        sum(float(part) for d in tab.locator(f"path.band.{name}").evaluate_all(
+            "all => all.map(e => e.getAttribute('d'))"
+        ) for part in re.findall(r"h([\d.]+)v", d))
+        for name in ("ph-2", "ph-3")
+    )  # fmt: skip
+    assert build > 1.5 * test > 0
+
+
 def test_an_opened_session_has_a_lane_for_every_subagent(reader, tmp_path, monkeypatch):
     def work(world):
         session = world.session("s").start().ask("go")
