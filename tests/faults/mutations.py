@@ -550,7 +550,7 @@ MUTATIONS = (
         "lib/commands/report.py",
         "            os.unlink(temporary, dir_fd=folder)\n",
         "            pass\n",
-        "tests/report/test_command.py",
+        "tests/report/test_command.py -k full",
     ),
     Mutation(
         "a report of a huge journal stays small",
