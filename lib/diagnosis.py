@@ -12,7 +12,7 @@ import stat
 import statistics
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from shlex import quote, split
 
 from . import installing, journal, replay, settings, workspace
@@ -175,8 +175,32 @@ def _script_of(line: str, subject: Subject) -> str:
         return ""
 
 
+_OF_A_PLUGIN = (
+    ".claude-plugin/plugin.json",
+    "hooks/hooks.json",
+    *sorted({f"hooks/{script}" for script, _ in SCRIPTS.values()}),
+    "lib/journal.py",
+)
+
+
 def check_scripts(subject: Subject) -> Finding:
-    """Do the registered scripts exist."""
+    """Do the registered scripts exist, a plugin's too."""
+    plugin = subject.registered.plugin
+    if plugin:
+        folder = settings.plugin_folder(plugin)
+        missing = [each for each in _OF_A_PLUGIN if not os.path.isfile(f"{folder}/{each}")]
+        if not folder or missing:
+            said = (
+                f"the plugin {plugin} is {folder}, where {missing[0]} is not there"
+                if folder
+                else f"the plugin {plugin} is on, and installed nowhere"
+            )
+            market = plugin.partition("@")[2]
+            mend = (
+                f"claude plugin marketplace remove {market}; claude plugin marketplace add "
+                f"{quote(installing.BUNDLE)}; claude plugin install workflow-state@workflow-state"
+            )
+            return Finding("scripts", MEND, said, mend)
     for path, events in subject.registered.files.items():
         for lines in events.values():
             for line in lines:
@@ -184,8 +208,8 @@ def check_scripts(subject: Subject) -> Finding:
                 if script and not os.path.isfile(script):
                     said = f"{path} registers {script}, which is not there"
                     return Finding("scripts", MEND, said, _install(path, subject))
-    if not subject.registered.files:
-        return Finding("scripts", NOTE, "no settings file registers any")
+    if not subject.registered.ways:
+        return Finding("scripts", NOTE, "none is registered")
     return Finding("scripts", OK, "every registered script is there")
 
 
@@ -335,6 +359,10 @@ def check_crash(subject: Subject) -> Finding:
 def check_directory(subject: Subject) -> Finding:
     """Is the state directory writable, private, and one whose contents may be told."""
     path = subject.directory
+    link = journal.link_in(path)
+    if link:
+        said, mend = installing.linked(link)
+        return Finding("directory", MEND, said, mend)
     if not os.path.lexists(path):
         return Finding("directory", NOTE, f"{path} is made when the first hook fires")
     try:
@@ -470,13 +498,18 @@ CHECKS: tuple[Callable[[Subject], Finding], ...] = (
 
 def examine(subject: Subject) -> list[Finding]:
     """Every finding: a check that fails is one that needs a hand, and costs no other."""
-    found = []
+    found = {}
     for check in CHECKS:
+        name = check.__name__[6:]
         try:
-            found.append(check(subject))
+            found[name] = check(subject)
         except (StoreError, journal.Unusable) as error:
-            found.append(Finding(check.__name__[6:], MEND, str(error)))
+            found[name] = Finding(name, MEND, str(error))
         except OSError as error:
             said = f"{error.filename or subject.directory}: {error.strerror}"
-            found.append(Finding(check.__name__[6:], MEND, said))
-    return found
+            found[name] = Finding(name, MEND, said, "see whose it is, and who may read it")
+    if found["directory"].state == MEND:
+        for name, finding in found.items():
+            if finding.state == MEND and not finding.mend:  # it could not be looked at
+                found[name] = replace(finding, mend="mend the directory first")
+    return list(found.values())

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import time
 from dataclasses import dataclass, field
+from shlex import quote
 
 from . import journal, registration, settings
+from .exchange import exchange
 from .founding import GITIGNORE, README, TEMPORARY
 from .interpreter import interpreter
-from .litter import RETIRED, remove
+from .litter import RETIRED
 from .settings import options
 from .stores import StoreError
 from .worktree import is_ignored
@@ -56,10 +59,16 @@ def place(project: str | None, user: bool, shared: bool) -> Place:
     if user:
         return Place("")
     if project is None:
-        return Place(journal.find_project(), shared)
-    if not os.path.isdir(project):
+        project = journal.find_project() or "/"
+    elif not os.path.isdir(project):
         raise StoreError(f"{project or '(an empty name)'} is not a directory; nothing was changed")
-    return Place(os.path.abspath(project), shared)
+    project = os.path.abspath(project)
+    if not project.strip("/"):
+        raise StoreError(
+            "/ is no project; nothing was changed: change to a directory of your own, or name one "
+            "with --project; for all your projects: --user"
+        )
+    return Place(project, shared)
 
 
 def commands(where: Place) -> dict[str, str]:
@@ -92,23 +101,28 @@ def _files(top: str) -> list[str]:
     return sorted(found)
 
 
-def copy_bundle(target: str) -> list[str]:
-    """Make `target` hold this bundle and nothing older of it; the files that changed.
-
-    The new copy is made beside it and takes its place at once. Raises OSError and StoreError.
-    """
+def to_copy(target: str) -> list[str]:
+    """The files in which `target` is not this bundle. Raises StoreError where it is no copy."""
     if os.path.realpath(target) == BUNDLE:
         return []
     if os.path.lexists(target) and not is_copy(target):
         raise StoreError(f"{target} is there and no copy of workflow-state; nothing was changed")
     changed = [name for name in _files(BUNDLE) if not _same(f"{BUNDLE}/{name}", f"{target}/{name}")]
-    changed += [name for name in _files(target) if not os.path.exists(f"{BUNDLE}/{name}")]
+    return changed + [name for name in _files(target) if not os.path.exists(f"{BUNDLE}/{name}")]
+
+
+def copy_bundle(target: str) -> list[str]:
+    """Make `target` hold this bundle and nothing older of it; the files that changed.
+
+    The new copy is made beside it and takes its place at once. Raises OSError and StoreError.
+    """
+    changed = to_copy(target)
     if not changed:
         return []
     folder = os.path.dirname(target)
     os.makedirs(folder, exist_ok=True)
-    _sweep(folder)
-    fresh = f"{folder}/{TEMPORARY}{os.urandom(8).hex()}"
+    sweep_copies(folder)
+    fresh, lock = _claimed(folder)
     try:
         for name in _files(BUNDLE):
             os.makedirs(os.path.dirname(f"{fresh}/{name}"), exist_ok=True)
@@ -117,29 +131,67 @@ def copy_bundle(target: str) -> list[str]:
             file.write(IGNORE)
         _take_place(fresh, target)
     finally:
+        os.close(lock)
         shutil.rmtree(fresh, ignore_errors=True)
     return changed
 
 
-def _sweep(folder: str) -> None:
-    """Remove the unfinished files and copies of installs that were killed a while ago."""
-    for name in os.listdir(folder):
+def _claimed(folder: str) -> tuple[str, int]:
+    """A new directory for a copy, locked as long as its descriptor is open: its maker lives."""
+    while True:
+        path = f"{folder}/{TEMPORARY}{os.urandom(8).hex()}"
+        os.mkdir(path)
+        lock = os.open(path, journal.DIRECTORY)
+        if _lock(lock, otherwise=True) and os.path.isdir(path):  # no sweep was faster
+            return path, lock
+        os.close(lock)
+
+
+def _lock(descriptor: int, otherwise: bool) -> bool:
+    """Whether nobody else had it locked; `otherwise` where the file system has no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return otherwise
+    return True
+
+
+def sweep_copies(folder: str) -> None:
+    """Remove the unfinished copies of installs that were killed."""
+    try:
+        names = [name for name in os.listdir(folder) if name.startswith(TEMPORARY)]
+    except FileNotFoundError:
+        return
+    for name in names:
         path = f"{folder}/{name}"
-        if not name.startswith(TEMPORARY) or time.time() - os.lstat(path).st_mtime <= RETIRED:
-            continue
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            remove(path, None)
+        try:
+            descriptor = os.open(path, journal.DIRECTORY | os.O_NOFOLLOW)
+        except OSError:
+            continue  # a file, which the sweep of settings takes
+        try:
+            age = time.time() - os.fstat(descriptor).st_mtime
+            if _lock(descriptor, otherwise=age > RETIRED):
+                shutil.rmtree(path, ignore_errors=True)
+        finally:
+            os.close(descriptor)
 
 
 def _take_place(fresh: str, target: str) -> None:
-    """A running hook may miss a file for a moment and fail, which blocks nothing."""
-    old = f"{fresh}-old"
+    """Put the new copy in the place of the old one, of which `fresh` is then the name.
+
+    At once where the system can; else a hook that runs just then may miss a file and fail, which
+    blocks nothing, and `doctor` tells when it was left so.
+    """
     if os.path.lexists(target):
-        os.rename(target, old)
-    os.rename(fresh, target)
-    shutil.rmtree(old, ignore_errors=True)
+        if exchange(fresh, target):
+            return
+        os.rename(target, f"{fresh}-old")
+        os.rename(fresh, target)
+        shutil.rmtree(f"{fresh}-old", ignore_errors=True)
+    else:
+        os.rename(fresh, target)
 
 
 def _same(one: str, other: str) -> bool:
@@ -205,6 +257,16 @@ def purge(directory: str, dry_run: bool = False) -> dict[str, int]:
     if not dry_run:
         shutil.rmtree(directory)
     return counts
+
+
+def remove_emptied(directory: str) -> None:
+    """Remove the `.claude` that a purged state lay in, if nothing else is in it."""
+    folder, name = os.path.split(directory)
+    if name == "state" and os.path.basename(folder) == ".claude":
+        try:
+            os.rmdir(folder)
+        except OSError:
+            pass  # settings and the like
 
 
 def _is_state(directory: int) -> bool:
@@ -296,10 +358,23 @@ def warnings(where: Place) -> list[str]:
             "this is your home directory, so that it works when Claude Code is started here; for "
             "all your projects: workflow-state install --user"
         )
+    link = journal.link_in(f"{where.project}/.claude/state") if where.project else ""
+    if link:
+        said.append(": ".join(linked(link)))
     local = bool(where.project) and not where.shared
     if local and is_ignored(project, where.path) is False:
+        git = f"git -C {quote(project)}"
         said.append(
             f"git does not ignore {where.path}, which is yours alone; to keep it out of commits: "
-            "echo .claude/settings.local.json >> .git/info/exclude"
+            "echo '**/.claude/settings.local.json' >> "
+            f'"$({git} rev-parse --path-format=absolute --git-path info/exclude)"'
         )
     return said
+
+
+def linked(link: str) -> tuple[str, str]:
+    """That nothing is recorded below a link, which could be a repository's; and what to do."""
+    return (
+        f"{link} is a link, which the hooks do not follow, so that they record nothing",
+        "make it a directory (its files may be links), or set WORKFLOW_STATE_DIR",
+    )

@@ -259,20 +259,42 @@ def open_state(directory: str, create: bool = False) -> int:
     Of `<project>/.claude/state` the project may be reached through symlinks, the rest not: it
     could have come with the repository.
     """
-    if directory.endswith("/.claude/state") and not environment("WORKFLOW_STATE_DIR"):
+    if in_project(directory):
         try:
             descriptor = os.open(directory[:-14] or "/", DIRECTORY)
         except FileNotFoundError:
             if create:
                 raise Unusable(f"the project directory {directory[:-14]} does not exist") from None
             raise
-        descriptor = descend(descriptor, ".claude", 0o777 if create else 0)
-        return descend(descriptor, "state", 0o700 if create else 0)
+        try:
+            descriptor = descend(descriptor, ".claude", 0o777 if create else 0)
+            return descend(descriptor, "state", 0o700 if create else 0)
+        except OSError as error:
+            link = link_in(directory)
+            if link:
+                error.filename, error.strerror = link, "it is a link, and none is followed here"
+            raise
     if create:
         from .founding import make_directories
 
         make_directories(directory, 0o700)
     return os.open(directory, DIRECTORY)
+
+
+def in_project(directory: str) -> bool:
+    """Whether a state directory is a project's `.claude/state`, and not a place of one's choice."""
+    return directory.endswith("/.claude/state") and not environment("WORKFLOW_STATE_DIR")
+
+
+def link_in(directory: str) -> str:
+    """The part of a project's `.claude/state` that is a symlink, as a path; "" when none is."""
+    for path in (directory[:-6], directory) if in_project(directory) else ():
+        try:
+            if os.readlink(path):
+                return path
+        except OSError:
+            pass  # no link, or nothing at all
+    return ""
 
 
 def open_sessions(directory: str) -> int:

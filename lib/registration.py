@@ -2,7 +2,7 @@
 
 Pure: text in, text out. A registration is added behind the hooks that are there, and found again by
 what its command runs, however it was written: by hand, from settings.example.json, by an earlier
-version.
+version. A hook that may be somebody else's is taken for theirs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .jsonedit import Part
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
     from typing import Any
 
 SCRIPTS = {
@@ -40,10 +40,12 @@ IN_PROJECT = '"$CLAUDE_PROJECT_DIR"/.claude/workflow-state'
 
 _SCRIPT = "/hooks/(?:pre_tool|post_tool|session_start|stop|user_prompt)[.]py"
 _OURS = re.compile(
-    # In a folder of our name, or in one of any name but run the way that only we do it.
-    rf"workflow-state[\"'}}]*{_SCRIPT}|-I -S .*{_SCRIPT}[\"']? \|\| exit 1",
+    # In a folder of our name, or run by the words that only `command` puts before it.
+    rf"(?<![\w-])workflow-state[\"'}}]*{_SCRIPT}"
+    rf'|\[ -x "/\$p" \] \|\| p=python3; "\$p" -I -S .*{_SCRIPT}["\']? \|\| exit 1',
     re.DOTALL,
 )
+_BUNDLE = re.compile(rf"-I -S [\"']?(.*){_SCRIPT}[\"']? \|\| exit 1", re.DOTALL)
 
 
 class Unfit(ValueError):
@@ -109,9 +111,24 @@ def hooks_of(text: str, root: Part) -> Iterator[tuple[str, str, tuple[Part, ...]
                 yield path[2].key, line, path
 
 
-def is_ours(line: str) -> bool:
-    """Whether a hook's command runs one of our scripts."""
-    return bool(_OURS.search(line))
+def is_ours(line: str, bundles: Container[str] = ()) -> bool:
+    """Whether a hook's command runs one of our scripts, as far as that shows.
+
+    A start's plain `python3 -I -S` in a folder of any name could be anybody's: it is ours where
+    other hooks of ours run in that folder, one of `bundles`.
+    """
+    return bool(_OURS.search(line)) or _bundle(line) in bundles
+
+
+def _bundle(line: str) -> str:
+    """The folder whose script a command runs as ours are run, in the shell's words; or ""."""
+    found = _BUNDLE.search(line)
+    return found[1] if found else ""
+
+
+def _bundles(text: str, root: Part) -> set[str]:
+    found = {_bundle(line) for _, line, _ in hooks_of(text, root) if is_ours(line)}
+    return found - {""}
 
 
 def registered(text: str) -> dict[str, list[str]]:
@@ -119,17 +136,22 @@ def registered(text: str) -> dict[str, list[str]]:
     if not text.strip():
         return {}
     found: dict[str, list[str]] = {}
-    for event, line, _ in hooks_of(text, parse(text)):
-        if is_ours(line):
+    root = parse(text)
+    bundles = _bundles(text, root)
+    for event, line, _ in hooks_of(text, root):
+        if is_ours(line, bundles):
             found.setdefault(event, []).append(line)
     return found
 
 
 def without(text: str) -> str:
     """The text without our hooks, and without what held nothing else. Raises ValueError."""
+    bundles: set[str] = set()
     while text.strip():
         root = parse(text)
-        path = next((path for _, line, path in hooks_of(text, root) if is_ours(line)), None)
+        bundles |= _bundles(text, root)
+        ours = (path for _, line, path in hooks_of(text, root) if is_ours(line, bundles))
+        path = next(ours, None)
         if not path:
             break
         for depth in (4, 2, 1, 0):  # the hook; else its group, its event, all hooks

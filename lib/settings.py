@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from errno import ENOTSUP, EOPNOTSUPP, EPERM
 
 from . import journal, registration
+from .exchange import exchange
 from .founding import TEMPORARY, make_directories, sync_names
 from .litter import sweep
 from .stores import StoreError
@@ -110,6 +111,35 @@ def enabled_plugin(project: str) -> str:
     return next((name for name, value in on.items() if value), "")
 
 
+def plugin_folder(plugin: str) -> str:
+    """Where Claude Code runs a plugin from, by its name with its marketplace; "" where nowhere.
+
+    From a marketplace that is a directory in place, as 2.1.330 does; else from its own copy.
+    """
+    try:
+        catalogues = f"{user_directory()}/plugins"
+        name, _, market = plugin.partition("@")
+        known = _at(values(f"{catalogues}/known_marketplaces.json"), market)
+        if _at(known, "source", "source") == "directory":
+            top = str(_at(known, "installLocation") or _at(known, "source", "path") or "")
+            offered = _at(values(f"{top}/.claude-plugin/marketplace.json"), "plugins")
+            offers = offered if isinstance(offered, list) else []
+            sources = [_at(each, "source") for each in offers if _at(each, "name") == name]
+            source = next((each for each in sources if isinstance(each, str)), "")
+            return os.path.normpath(f"{top}/{source}") if source[:1] == "." else top
+        installed = _at(values(f"{catalogues}/installed_plugins.json"), "plugins", plugin)
+        copies = installed if isinstance(installed, list) else []
+        return next((str(_at(copy, "installPath") or "") for copy in copies[-1:]), "")
+    except StoreError:
+        return ""
+
+
+def _at(said: Any, *keys: str) -> Any:
+    for key in keys:
+        said = said.get(key) if isinstance(said, dict) else None
+    return said
+
+
 # --- what was there before ---------------------------------------------------------------------
 
 
@@ -117,41 +147,44 @@ def enabled_plugin(project: str) -> str:
 class Memory:
     """What is known of a file from before it was changed: its bytes, and a note beside them.
 
+    path    the file
     made    paths that were not there: the file, and the directories for it
     before  digest of the bytes kept, "" where there was no file
     after   digest of what was written last
     """
 
     stem: str
+    path: str = ""
     made: list[str] = field(default_factory=list)
     before: str = ""
     after: str = ""
 
     @classmethod
     def of(cls, path: str) -> Memory:
-        """What is known of the file at this path. Raises StoreError where nothing can be kept."""
+        """What is known of the file at this path: nothing where there is no home directory."""
         key = journal.key_path()
         if not key:
-            raise StoreError(
-                "there is no home directory to keep the settings in as they were; set HOME"
-            )
+            return cls("")
         digest = hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()
         memory = cls(f"{os.path.dirname(key)}/before/{digest}-{os.path.basename(path)}")
+        memory._read()
+        return memory
+
+    def _read(self) -> None:
         try:
-            with open(memory.stem + ".note", encoding="utf-8") as file:
+            with open(self.stem + ".note", encoding="utf-8") as file:
                 said = json.load(file)
-            memory.made = list(map(str, said["made"]))
-            memory.before, memory.after = str(said["before"]), str(said["after"])
+            self.path, self.made = str(said["path"]), list(map(str, said["made"]))
+            self.before, self.after = str(said["before"]), str(said["after"])
         except (OSError, ValueError, KeyError, TypeError):
             pass  # none, or none that helps: the file is then edited as it is
-        return memory
 
     def base(self, data: bytes | None) -> bytes | None:
         """What to edit where the file holds `data`; None for a file of nothing.
 
         The file as it was, when nobody has changed it since it was written; else as it is.
         """
-        kept = read(self.stem)
+        kept = read(self.stem) if self.stem else None
         whole = self.before == ("" if kept is None else _digest(kept))
         return kept if whole and data is not None and self.after == _digest(data) else data
 
@@ -164,14 +197,43 @@ class Memory:
             _remove(self.stem)
         else:
             _write(self.stem, before, 0o600)
+        self.path = path
         self.before = "" if before is None else _digest(before)
-        self.after = _digest(after)
+        self.write_note(_digest(after))
+
+    def write_note(self, after: str) -> None:
+        """Keep in mind what was written last. Raises OSError."""
+        self.after = after
         digests = {"before": self.before, "after": self.after}
-        note = {"v": 1, "path": path, "made": self.made, **digests}
+        note = {"v": 1, "path": self.path, "made": self.made, **digests}
         _write(self.stem + ".note", json.dumps(note).encode() + b"\n", 0o600)
+
+    def others(self, directory: str) -> list[Memory]:
+        """What is known of the other files below a directory."""
+        folder = os.path.dirname(self.stem)
+        try:
+            names = sorted(os.listdir(folder or "/nowhere"))
+        except OSError:
+            return []
+        known = [Memory(f"{folder}/{name[:-5]}") for name in names if name.endswith(".note")]
+        for memory in known:
+            memory._read()
+        return [
+            memory
+            for memory in known
+            if memory.stem != self.stem and memory.path.startswith(directory + "/")
+        ]
+
+    def leave_to(self, other: Memory, directory: str) -> None:
+        """Let what is known of another file say that this directory was made. Raises OSError."""
+        if directory not in other.made:
+            other.made.append(directory)
+            other.write_note(other.after)
 
     def forget(self) -> None:
         """Keep nothing any more. Raises OSError."""
+        if not self.stem:
+            return
         _remove(self.stem)
         _remove(self.stem + ".note")
         try:
@@ -250,26 +312,47 @@ class Change:
         """Whether there is nothing to do."""
         return self.before == self.after
 
-    def apply(self) -> None:
-        """Change the file: as a whole, and only if it is still as it was. Raises StoreError."""
-        registers = self.after is not None and registration.registered(self.after.decode())
+    def apply(self, prepare: Callable[[], object] | None = None) -> None:
+        """Change the file: as a whole, and only if it is still as it was. Raises StoreError.
+
+        What the hooks need comes by `prepare`, before they are registered, and even where the file
+        is as it should be.
+        """
+        former = self.memory.after
         try:
+            if not self.is_none and self.after is not None and _ours(self.after):
+                self._keep(self.after)
+            if prepare:
+                prepare()
             if not self.is_none and self.after is None:
                 self._check_unchanged()
                 os.unlink(self.real)
             elif not self.is_none and self.after is not None:
-                if registers:
-                    self.keep()
                 self._put(self.after)
-        except OSError as error:
-            where = str(error.filename or self.real)
-            where = os.path.dirname(where) if TEMPORARY in where else where
+        except (OSError, StoreError) as error:
+            self._keep_no_more(former)
+            if isinstance(error, StoreError):
+                raise
+            where = str(error.filename or self.real).partition(f"/{TEMPORARY}")[0]
             raise StoreError(f"{where}: {error.strerror}; {self.path} was not changed") from error
 
-    def keep(self) -> None:
-        """Keep what is there, before anything is made for the change. Raises OSError."""
-        if self.after is not None and not self.is_none:
-            self.memory.keep(self.real, self._kept, self.after)
+    def _keep(self, after: bytes) -> None:
+        if not self.memory.stem:
+            raise StoreError(
+                "there is no home directory to keep the settings in as they were; nothing was "
+                "changed: set HOME"
+            )
+        self.memory.keep(self.real, self._kept, after)
+
+    def _keep_no_more(self, former: str) -> None:
+        """What was not changed is as it was: nothing is known of it, or what was before."""
+        try:
+            if not _ours(self.before or b""):
+                self.memory.forget()
+            elif self.memory.after != former:
+                self.memory.write_note(former)
+        except OSError:
+            pass  # it is in nobody's way
 
     def _put(self, after: bytes) -> None:
         folder = os.path.dirname(self.real)
@@ -280,12 +363,29 @@ class Change:
         try:
             if self.before is not None or not _links(temporary, self.real):
                 self._check_unchanged()
-                os.replace(temporary, self.real)
+                self._take_place(temporary, after)
         except FileExistsError:
             raise self._changed_meanwhile() from None
         finally:
             _remove(temporary)
         _in_folder(folder, sync_names)
+
+    def _take_place(self, temporary: str, after: bytes) -> None:
+        """Put a file in the place of what is there, if that is still what it was.
+
+        The two change places, so that what was written since it was looked at is not lost: it is
+        then put back, and so is what may have been written since that.
+        """
+        if self.before is None or not exchange(temporary, self.real):
+            os.replace(temporary, self.real)
+            return
+        put, found = after, read(temporary)
+        while found != self.before:
+            exchange(temporary, self.real)
+            taken = read(temporary)
+            if taken == put:
+                raise self._changed_meanwhile()
+            put, found = found or b"", taken
 
     def _check_unchanged(self) -> None:
         if read(self.real) != self.before:
@@ -297,14 +397,35 @@ class Change:
             "this again"
         )
 
-    def clear(self) -> None:
-        """Once all is out: forget the file as it was, and remove directories made for it."""
-        for path in sorted(self.memory.made, reverse=True):
-            try:
-                os.rmdir(path)
-            except OSError:
-                pass  # the file itself, gone already or kept; or what others have put there
-        self.memory.forget()
+    def clear(self) -> str:
+        """Once all is out: forget the file as it was, and remove directories made for it.
+
+        Gives a note for people where what was kept cannot be removed; else "".
+        """
+        try:
+            for path in sorted(self.memory.made, reverse=True):
+                self._remove_made(path)
+            self.memory.forget()
+        except OSError as error:
+            return f"{error.filename}: {error.strerror}; it holds the file as it was"
+        return ""
+
+    def _remove_made(self, directory: str) -> None:
+        try:
+            os.rmdir(directory)
+        except NotADirectoryError:
+            pass  # the file itself, kept
+        except OSError:
+            # What others have put there; or we, for whose other files it has to stay for now.
+            for other in self.memory.others(directory):
+                self.memory.leave_to(other, directory)
+
+
+def _ours(data: bytes) -> bool:
+    try:
+        return bool(registration.registered(data.decode()))
+    except ValueError:
+        return False
 
 
 def _open(path: str) -> tuple[str, bytes | None, Memory]:

@@ -111,6 +111,49 @@ def damaged_file(hooks: Hooks) -> None:
     hooks.cli("get", "plan")
 
 
+PLUGIN = "workflow-state@market"
+
+
+def plugin(hooks: Hooks) -> Path:
+    """The plugin on, and nothing else registered; the folder of what the client knows of it."""
+    assert hooks.cli("uninstall").returncode == 0
+    edit(user_settings(hooks), lambda said: said.update(enabledPlugins={PLUGIN: True}))
+    folder = hooks.home / ".claude/plugins"
+    folder.mkdir()
+    return folder
+
+
+def bundle(target: Path) -> Path:
+    for part in (".claude-plugin", "hooks", "lib"):
+        shutil.copytree(ROOT / part, target / part)
+    return target
+
+
+def marketplace(hooks: Hooks) -> Path:
+    """As the client has it after `claude plugin marketplace add` of a directory, and `install`."""
+    known, top = plugin(hooks), hooks.home / "market"
+    catalogue = {"plugins": [{"name": "workflow-state", "source": "./sub"}]}
+    bundle(top / "sub")
+    (top / ".claude-plugin").mkdir()
+    (top / ".claude-plugin/marketplace.json").write_text(json.dumps(catalogue))
+    source = {"source": "directory", "path": str(top)}
+    market = {"market": {"source": source, "installLocation": str(top)}}
+    (known / "known_marketplaces.json").write_text(json.dumps(market))
+    assert examined(hooks)["scripts"]["state"] == "ok"
+    return top
+
+
+def copied(hooks: Hooks) -> Path:
+    """The same after a marketplace that is no directory."""
+    known, copy = plugin(hooks), bundle(hooks.home / "copy")
+    market = {"market": {"source": {"source": "github", "repo": "a/b"}}}
+    (known / "known_marketplaces.json").write_text(json.dumps(market))
+    installed = {"version": 2, "plugins": {PLUGIN: [{"scope": "user", "installPath": str(copy)}]}}
+    (known / "installed_plugins.json").write_text(json.dumps(installed))
+    assert examined(hooks)["scripts"]["state"] == "ok"
+    return copy
+
+
 FAULTS = {
     "switched off in the settings": (
         lambda hooks: edit(user_settings(hooks), lambda said: said.update(env={"WORKFLOW_STATE": "off"})),
@@ -138,6 +181,18 @@ FAULTS = {
         lambda hooks: local(hooks).write_text(local(hooks).read_text().replace(str(ROOT), "'/no where'/workflow-state")),
         "scripts", "/no where/workflow-state/hooks/session_start.py, which is not there", "run",
     ),
+    "a plugin that is nowhere": (plugin, "scripts", "is on, and installed nowhere", None),
+    "a plugin whose marketplace has gone": (
+        lambda hooks: shutil.rmtree(marketplace(hooks)), "scripts", "plugin.json is not there", None,
+    ),
+    "a plugin whose script has gone": (
+        lambda hooks: (marketplace(hooks) / "sub/hooks/stop.py").unlink(),
+        "scripts", "/market/sub, where hooks/stop.py is not there", None,
+    ),
+    "a plugin whose copy has gone": (
+        lambda hooks: (copied(hooks) / "lib/journal.py").unlink(),
+        "scripts", "/copy, where lib/journal.py is not there", None,
+    ),
     "a shim": (shim, "python", "a shim in front of", "run"),
     "no hook fires": (transcript, "recording", "no hook fired", None),
     "a directory that others can read": (
@@ -145,7 +200,17 @@ FAULTS = {
     ),
     "a link in the directory's place": (
         lambda hooks: (hooks.directory.rename(hooks.home / "s"), hooks.directory.symlink_to(hooks.home / "s")),
-        "directory", "cannot be opened", None,
+        "directory", "/state is a link, which the hooks do not follow", None,
+    ),
+    "a link above it": (
+        lambda hooks: (
+            (hooks.project / ".claude").rename(hooks.home / "c"), (hooks.project / ".claude").symlink_to(hooks.home / "c")
+        ),
+        "directory", "/.claude is a link, which the hooks do not follow", None,
+    ),
+    "a file in its place": (
+        lambda hooks: (shutil.rmtree(hooks.directory), hooks.directory.write_text("")),
+        "directory", "cannot be opened: Not a directory", None,
     ),
     "git sees it": (
         lambda hooks: (hooks.directory / ".gitignore").unlink(), "git", "git does not ignore", "run",

@@ -229,12 +229,15 @@ OUR_LINES = [
     *registration.shared().values(),
     *registration.personal("/opt/it's here", "/usr/bin/python3").values(),
     'python3 -I -S "${WORKFLOW_STATE_HOME:-$HOME/.workflow-state}/hooks/stop.py" || exit 1',
-    'python3 -I -S "/opt/some bundle/hooks/pre_tool.py" || exit 1',
     "python3 ~/.workflow-state/hooks/post_tool.py",
     "python3 -I -S /home/you/src/workflow-state/hooks/pre_tool.py",
 ]
 THEIR_LINES = [
     "",
+    # Run as we run ours, in a folder that says nothing of whose it is.
+    "python3 -I -S /opt/theirs/hooks/stop.py || exit 1",
+    'python3 -I -S "/opt/their bundle/hooks/session_start.py" || exit 1',
+    "/home/you/my-workflow-state/hooks/stop.py",
     "python3 .claude/hooks/stop.py",
     "/home/you/workflow-state/.claude/hooks/stop.py",
     "python3 -I -S /opt/theirs/hooks/stop.py",
@@ -252,6 +255,26 @@ def test_is_ours(line):
 @pytest.mark.parametrize("line", THEIR_LINES)
 def test_is_not_ours(line):
     assert not is_ours(line)
+
+
+def settings_of(lines: dict[str, list[str]]) -> str:
+    groups = {
+        event: [{"hooks": [{"type": "command", "command": line} for line in each]}]
+        for event, each in lines.items()
+    }
+    return json.dumps({"hooks": groups})
+
+
+def test_a_start_in_a_folder_of_any_name_is_ours_where_the_rest_of_the_bundle_is():
+    here = '"/opt/some bundle"'
+    ours = {event: registration.command(event, here, "python3.9") for event in SCRIPTS}
+    ours["SessionStart"] = f"python3 -I -S {here}/hooks/session_start.py || exit 1"
+    theirs = "python3 -I -S /opt/theirs/hooks/session_start.py || exit 1"
+    both = {**{event: [line] for event, line in ours.items()}}
+    both["SessionStart"] = [theirs, ours["SessionStart"]]
+    text = settings_of(both)
+    assert registered(text) == {event: [line] for event, line in ours.items()}
+    assert without(text) == settings_of({"SessionStart": [theirs]})
 
 
 def test_ours_among_theirs_is_taken_out_alone():

@@ -99,13 +99,11 @@ def install(_state: None, arguments: argparse.Namespace) -> Answer:
 
     where = _place(arguments)
     change = settings.registering(where.path, installing.commands(where))
+    copied = installing.to_copy(where.copy) if where.shared else []
     if arguments.dry_run:
-        return _would(change, {})
-    copied = []
-    if where.shared:
-        change.keep()
-        copied = installing.copy_bundle(where.copy)
-    change.apply()
+        more = [f"Would copy to {where.copy}: {len(copied)} files."] if copied else []
+        return _would(change, more, copied=copied)
+    change.apply((lambda: installing.copy_bundle(where.copy)) if copied else None)
     warnings = installing.warnings(where)
     lines = [
         f"Already registered in {where.path}; nothing was changed."
@@ -121,7 +119,7 @@ def install(_state: None, arguments: argparse.Namespace) -> Answer:
             "Claude Code records from the next tool call on, in directories that it trusts.",
             f"See how it stands: {command_line()} doctor",
         ]
-    lines += [f"Note: {warning}." for warning in warnings]
+    lines += [f"Note: {warning}" for warning in warnings]
     data = _data(change)
     return {**data, "copied": copied, "warnings": warnings}, lines
 
@@ -140,18 +138,24 @@ def uninstall(_state: None, arguments: argparse.Namespace) -> Answer:
     if arguments.purge:
         directory = arguments.dir or journal.find_state(where.project)
         directory = os.path.abspath(directory)
-    if arguments.dry_run:
-        return _would(change, installing.purge(directory, dry_run=True) if directory else {})
     # First what may be refused, then the registration, then what it calls and has recorded.
-    if directory:
-        installing.purge(directory, dry_run=True)
+    recorded = installing.purge(directory, dry_run=True) if directory else {}
     if where.shared:
         installing.check_copy(where.copy)
+    copied = where.shared and os.path.isdir(where.copy)
+    if arguments.dry_run:
+        more = [f"Would remove {where.copy}."] if copied else []
+        more += [f"Would remove {directory}: {_counted(recorded)}."] if recorded else []
+        return _would(change, more, removed=recorded)
     change.apply()
-    if where.shared and os.path.isdir(where.copy):
+    if copied:
         shutil.rmtree(where.copy)
+    if where.shared:
+        installing.sweep_copies(os.path.dirname(where.copy))
     removed = installing.purge(directory) if directory else {}
-    change.clear()
+    left = change.clear()
+    if removed and not change.memory.after:
+        installing.remove_emptied(directory)
     lines = []
     if change.is_none:
         lines.append(f"The hooks are not registered in {where.path}; nothing was changed.")
@@ -168,11 +172,13 @@ def uninstall(_state: None, arguments: argparse.Namespace) -> Answer:
         if kept and os.path.isdir(kept):
             lines.append(f"What was recorded stays in {kept}; --purge removes it.")
     others = installing.registered(where.project or journal.find_project()).ways
-    lines += [f"Note: the hooks are still registered by {way}." for way in others]
+    lines += [f"Note: the hooks are still registered by {way}" for way in others]
+    if left:
+        lines.append(f"Note: {left}")
     return {**_data(change), "removed": removed, "still": others}, lines
 
 
-def _would(change: Change, removed: dict[str, int]) -> Answer:
+def _would(change: Change, more: list[str], **data: Any) -> Answer:
     """What a dry run shows: a unified diff."""
     import difflib
 
@@ -190,9 +196,7 @@ def _would(change: Change, removed: dict[str, int]) -> Answer:
     lines = [line.expandtabs(4) for line in difference]
     if not lines:
         lines = [f"Nothing would change in {change.path}."]
-    if removed:
-        lines.append(f"Would remove the recorded state: {_counted(removed)}.")
-    return {**_data(change), "diff": difference, "dry_run": True}, lines
+    return {**_data(change), **data, "diff": difference, "dry_run": True}, [*lines, *more]
 
 
 def _data(change: Change) -> dict[str, Any]:

@@ -335,7 +335,7 @@ class JsonFiles:
     def failed(self, error: OSError, shelf: str) -> StoreError:
         """The error of a call in a shelf's folder, in this family's words."""
         name = error.filename if isinstance(error.filename, str) else ""
-        where = self._path(shelf, "" if name.startswith(TEMPORARY) else os.path.basename(name))
+        where = self._path(shelf, "" if name.startswith(TEMPORARY) else name)
         return StoreError(f"{where}: {error.strerror or error}")
 
 
