@@ -346,13 +346,13 @@ class Change:
 
     def _keep_no_more(self, former: str) -> None:
         """What was not changed is as it was: nothing is known of it, or what was before."""
-        try:
-            if not _ours(self.before or b""):
-                self.memory.forget()
-            elif self.memory.after != former:
+        if not _ours(self.before or b""):
+            self.clear()
+        elif self.memory.after != former:
+            try:
                 self.memory.write_note(former)
-        except OSError:
-            pass  # it is in nobody's way
+            except OSError:
+                pass  # what is ours is then cut from the file as it is
 
     def _put(self, after: bytes) -> None:
         folder = os.path.dirname(self.real)

@@ -109,7 +109,7 @@ def journals(directory: str) -> list[tuple[float, str]]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise StoreError(f"{directory}/sessions: {error.strerror}") from error
+        raise _failed(error, f"{directory}/sessions") from error
     found = []
     try:
         for entry in os.listdir(descriptor):
@@ -127,6 +127,12 @@ def journals(directory: str) -> list[tuple[float, str]]:
     return sorted(found, reverse=True)
 
 
+def _failed(error: OSError, path: str) -> StoreError:
+    """An error at a path, or above it where the error says so."""
+    said = error.filename if isinstance(error.filename, str) else ""
+    return StoreError(f"{said if said.startswith('/') else path}: {error.strerror}")
+
+
 def open_journal(directory: str, session: str) -> int | None:
     """A session's journal, for reading; None when there is none. Raises StoreError."""
     try:
@@ -138,7 +144,7 @@ def open_journal(directory: str, session: str) -> int | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StoreError(f"{directory}/sessions/{session}.jsonl: {error.strerror}") from error
+        raise _failed(error, f"{directory}/sessions/{session}.jsonl") from error
     status = os.fstat(descriptor)
     # No name at all: retention removed it since it was opened, and it is as good as it was.
     if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1 or status.st_uid != os.geteuid():

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import json
 import os
+import resource
 import shutil
 import signal
 import stat
 import subprocess
 import sys
+import unittest.mock
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 
-from lib import settings
+from lib import installing, settings
+from lib.exchange import exchange
 from lib.registration import personal
 from tests.conftest import ROOT, SCRIPTS, Hooks
 from tests.test_registering import files
@@ -129,6 +134,27 @@ def test_where_there_was_nothing_nothing_is_left(hooks):
     install(hooks)
     uninstall(hooks)
     assert list(hooks.project.iterdir()) == []
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["", "--shared", "--user"])))
+@pytest.mark.parametrize("out", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (0, 2, 1)])
+def test_in_and_out_of_several_files_in_any_order(hooks, order, out):
+    for each in order:
+        install(hooks, *each.split())
+    for each in out:
+        uninstall(hooks, *order[each].split())
+    assert list(hooks.project.iterdir()) == []
+    assert list((hooks.home / ".local/state/workflow-state").iterdir()) == []
+    assert not (hooks.home / ".claude").exists()
+
+
+def test_a_directory_with_files_of_others_in_it_stays(hooks, local):
+    install(hooks)
+    install(hooks, "--shared")
+    (local.parent / "commands").mkdir()
+    uninstall(hooks)
+    uninstall(hooks, "--shared")
+    assert [path.name for path in local.parent.iterdir()] == ["commands"]
 
 
 def test_an_empty_directory_that_was_there_stays(hooks, local):
@@ -526,6 +552,20 @@ def worked(hooks: Hooks) -> None:
     hooks.stop("one")
 
 
+def test_a_dry_run_says_what_becomes_of_a_copy(hooks):
+    before = Tree(hooks.project, hooks.home)
+    assert f"Would copy to {hooks.project}/.claude/workflow-state: " in install(
+        hooks, "--shared", "--dry-run"
+    )
+    assert Tree(hooks.project, hooks.home) == before
+    install(hooks, "--shared")
+    before = Tree(hooks.project, hooks.home)
+    assert f"Would remove {hooks.project}/.claude/workflow-state." in uninstall(
+        hooks, "--shared", "--dry-run"
+    )
+    assert Tree(hooks.project, hooks.home) == before
+
+
 def test_what_was_recorded_stays(hooks):
     install(hooks)
     worked(hooks)
@@ -632,6 +672,87 @@ def test_what_excludes_each_other_is_wrong_usage(hooks, arguments):
 
 def test_a_project_that_is_not_there_is_told(hooks):
     assert "nowhere is not a directory" in install(hooks, "--project", "nowhere", code=1)
+
+
+def test_the_root_of_the_disk_is_no_project(hooks):
+    hooks.environment["CLAUDE_PROJECT_DIR"] = ""
+    for verb in ("install", "uninstall"):
+        for options in ([], ["--project", "/"], ["--shared"]):
+            done = hooks.cli(verb, *options, cwd="/")
+            assert (done.returncode, done.stdout) == (1, "")
+            assert "/ is no project; nothing was changed" in done.stderr
+    assert not (hooks.home / ".claude").exists()
+    assert hooks.cli("install", "--user", cwd="/").returncode == 0
+
+
+@pytest.mark.parametrize("options", [[], ["--shared"], ["--user"]], ids=" ".join)
+def test_of_what_failed_nothing_is_left(hooks, options):
+    before = Tree(hooks.project, hooks.home)
+    done = hooks.cli("install", *options, preexec_fn=small_files)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "File too large" in done.stderr
+    assert "was not changed" in done.stderr
+    assert ".tmp-" not in done.stderr
+    left = Tree(hooks.project, hooks.home)
+    assert {path for path in left.found if path not in before.found} <= {
+        hooks.home / ".local",
+        hooks.home / ".local/state",
+        hooks.home / ".local/state/workflow-state",
+    }
+
+
+def test_an_upgrade_that_failed_still_comes_out_to_the_byte(hooks, local):
+    local.parent.mkdir()
+    local.write_text('{ "hooks": { } }')
+    install(hooks)
+    with unittest.mock.patch.object(settings, "_prepared", side_effect=OSError(5, "worn out")):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("HOME", str(hooks.home))
+            with pytest.raises(settings.StoreError, match="worn out"):
+                settings.registering(str(local), personal("/new", "/new/python3")).apply()
+    uninstall(hooks)
+    assert local.read_text() == '{ "hooks": { } }'
+
+
+def small_files() -> None:
+    """In a process to come: a disk on which no settings file finds room."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+
+@pytest.mark.parametrize("part", [".claude", ".claude/state"])
+def test_a_link_that_no_hook_follows_is_told(hooks, part):
+    there = hooks.home / "elsewhere"
+    there.mkdir()
+    (hooks.project / part).parent.mkdir(exist_ok=True)
+    (hooks.project / part).symlink_to(there)
+    assert f"Note: {hooks.project}/{part} is a link, which the hooks do not follow" in install(
+        hooks
+    )
+    done = hooks.script("pre_tool.py", '{"session_id": "s"}')
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"it is a link, and none is followed here: {hooks.project}/{part}" in done.stderr
+    done = hooks.cli("set", "a", "1")
+    assert f"{hooks.project}/{part}: it is a link, and none is followed here" in done.stderr
+    assert done.stderr == hooks.cli("status").stderr
+    assert list(there.iterdir()) == (
+        [] if part == ".claude/state" else [there / "settings.local.json"]
+    )
+
+
+def test_without_a_home_it_comes_out_all_the_same(hooks, theirs):
+    install(hooks)
+    hooks.environment["HOME"] = ""
+    uninstall(hooks)
+    assert theirs.read_text() == THEIRS
+
+
+def test_what_was_kept_and_cannot_be_removed_is_told(hooks, theirs):
+    install(hooks)
+    kept = next((hooks.home / ".local/state/workflow-state/before").glob("*.note"))
+    kept.unlink()
+    kept.mkdir()
+    assert f"Note: {kept}: " in uninstall(hooks)
+    assert theirs.read_text() == THEIRS
 
 
 def test_without_a_home_nothing_is_changed(hooks, theirs):
@@ -761,6 +882,133 @@ def test_what_another_program_writes_meanwhile_is_not_lost(hooks, local, there):
     assert "was changed by another program meanwhile" in done.stderr
     assert local.read_text() == "{}"
     assert list(local.parent.iterdir()) == [local]
+
+
+@pytest.fixture
+def at_home(hooks, monkeypatch) -> None:
+    """This very process in the place of the command line's."""
+    for name, value in hooks.env().items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("at_home")
+@pytest.mark.parametrize("writes", [1, 2, 3])
+def test_what_is_written_as_the_file_changes_places_is_not_lost(theirs, monkeypatch, writes):
+    """Another program, between the last look and the exchange, and again at each that follows."""
+    left = iter(range(writes))
+
+    def meanwhile(one: str, other: str) -> bool:
+        for number in left:
+            theirs.write_text(f'{{"n": {number}}}')
+            break
+        return exchange(one, other)
+
+    monkeypatch.setattr(settings, "exchange", meanwhile)
+    change = settings.registering(str(theirs), personal("/bundle", "/python3"))
+    if not exchange_works(theirs.parent):
+        pytest.skip("the file system cannot exchange two files")
+    with pytest.raises(settings.StoreError, match="changed by another program meanwhile"):
+        change.apply()
+    assert theirs.read_text() == f'{{"n": {writes - 1}}}'
+    assert list(theirs.parent.iterdir()) == [theirs]
+
+
+@pytest.mark.usefixtures("at_home")
+def test_where_two_files_cannot_be_exchanged_one_replaces_the_other(hooks, theirs, monkeypatch):
+    monkeypatch.setattr(settings, "exchange", lambda one, other: False)
+    settings.registering(str(theirs), personal("/bundle", "/python3")).apply()
+    assert commands(theirs).keys() >= SCRIPTS.keys()
+    uninstall(hooks)
+    assert theirs.read_text() == THEIRS
+
+
+def exchange_works(folder: Path) -> bool:
+    for name in ("one", "other"):
+        (folder / name).write_text(name)
+    try:
+        return exchange(str(folder / "one"), str(folder / "other"))
+    finally:
+        (folder / "one").unlink()
+        (folder / "other").unlink()
+
+
+def test_two_paths_change_places(tmp_path):
+    (tmp_path / "one").write_text("1")
+    (tmp_path / "other").mkdir()
+    if exchange(str(tmp_path / "one"), str(tmp_path / "other")):
+        assert (tmp_path / "one").is_dir()
+        assert (tmp_path / "other").read_text() == "1"
+        with pytest.raises(FileNotFoundError):
+            exchange(str(tmp_path / "one"), str(tmp_path / "none"))
+    else:
+        assert (tmp_path / "other").is_dir()
+        assert (tmp_path / "one").read_text() == "1"
+
+
+def older_copy(hooks: Hooks) -> Path:
+    install(hooks, "--shared")
+    copy = hooks.project / ".claude/workflow-state"
+    (copy / "lib/paths.py").write_text("# old\n")
+    return copy
+
+
+def test_killed_anywhere_an_update_leaves_a_copy_that_works(hooks, tmp_path):
+    """Neither missing for a moment nor half the old one and half the new."""
+    copy = older_copy(hooks)
+    if not exchange_works(hooks.project):
+        pytest.skip("the file system cannot exchange two directories")
+    world = World(hooks, tmp_path / "kept")
+    names = {path.relative_to(copy) for path in copy.rglob("*.py")}
+    seen = set()
+    for call in range(1, 2000, 3):
+        world.put_back()
+        code = struck(hooks, call, "SIGKILL", "install", "--shared")
+        held = (copy / "lib/paths.py").read_text() == "# old\n"
+        seen.add(held)
+        assert {path.relative_to(copy) for path in copy.rglob("*.py")} == names
+        if code == 0:
+            break
+    assert code == 0
+    assert seen == {True, False}
+
+
+@pytest.mark.usefixtures("at_home")
+def test_a_copy_killed_where_nothing_can_be_exchanged_is_told_and_mended(hooks, monkeypatch):
+    copy = older_copy(hooks)
+    real = os.rename
+
+    def rename(one: str, other: str) -> None:
+        if other == str(copy):
+            raise KeyboardInterrupt
+        real(one, other)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(installing, "exchange", lambda one, other: False)
+        patch.setattr(installing.os, "rename", rename)
+        with pytest.raises(KeyboardInterrupt):
+            installing.copy_bundle(str(copy))
+    assert not copy.exists()
+    assert f"{copy}/hooks/session_start.py, which is not there" in hooks.cli("doctor").stdout
+    install(hooks, "--shared")
+    uninstall(hooks, "--shared")
+    assert list(hooks.project.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", ["install", "uninstall"])
+def test_what_a_killed_copy_left_goes_and_what_another_makes_stays(hooks, verb):
+    copy = older_copy(hooks)
+    dead, alive = copy.parent / ".tmp-dead", copy.parent / ".tmp-alive"
+    for each in (dead, alive):
+        (each / "lib").mkdir(parents=True)
+    lock = os.open(alive, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        install(hooks, "--shared", verb=verb)
+        assert (dead.exists(), alive.exists()) == (False, True)
+    finally:
+        os.close(lock)
+    install(hooks, "--shared")
+    assert not list(copy.parent.glob(".tmp-*"))
 
 
 def test_installs_at_once_are_one(hooks, theirs):
