@@ -117,11 +117,11 @@ def copy_bundle(target: str) -> list[str]:
     The new copy is made beside it and takes its place at once. Raises OSError and StoreError.
     """
     changed = to_copy(target)
+    folder = os.path.dirname(target)
+    sweep_copies(folder)
     if not changed:
         return []
-    folder = os.path.dirname(target)
     os.makedirs(folder, exist_ok=True)
-    sweep_copies(folder)
     fresh, lock = _claimed(folder)
     try:
         for name in _files(BUNDLE):

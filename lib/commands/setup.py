@@ -103,7 +103,7 @@ def install(_state: None, arguments: argparse.Namespace) -> Answer:
     if arguments.dry_run:
         more = [f"Would copy to {where.copy}: {len(copied)} files."] if copied else []
         return _would(change, more, copied=copied)
-    change.apply((lambda: installing.copy_bundle(where.copy)) if copied else None)
+    change.apply((lambda: installing.copy_bundle(where.copy)) if where.shared else None)
     warnings = installing.warnings(where)
     lines = [
         f"Already registered in {where.path}; nothing was changed."
