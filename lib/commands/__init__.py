@@ -43,7 +43,7 @@ from . import (
     trust,
     watch,
 )
-from .answers import Help
+from .answers import Help, Parser, write
 from .progress import Progress
 
 TYPE_CHECKING = False
@@ -86,7 +86,13 @@ exit status:
 """
 
 
-def _parser() -> argparse.ArgumentParser:
+_STATUS = """\
+exit status: 0; 1 when it failed, and one line on stderr says why; 2 for wrong arguments; 130 when
+it was interrupted
+"""
+
+
+def _parser() -> Parser:
     json_, session, directory = (argparse.ArgumentParser(add_help=False) for _ in range(3))
     json_.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
     session.add_argument(
@@ -99,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the state directory (default: $WORKFLOW_STATE_DIR, or the project's .claude/state)",
     )
     common = [json_, session, directory]
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="workflow-state",
         description=_DESCRIPTION,
         epilog=_EPILOG,
@@ -130,6 +136,9 @@ def _parser() -> argparse.ArgumentParser:
     for module in (setup, doctor):
         module.register(commands, [json_, directory])
     completion.register(commands, [json_])
+    for each in commands.choices.values():
+        if "exit status:" not in (each.epilog or ""):
+            each.epilog = f"{each.epilog or ''}\n\n{_STATUS}".strip()
     parser.set_defaults(parser=parser)
     return parser
 
@@ -148,16 +157,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if getsignal(number) == SIG_DFL:  # nohup wants no SIGHUP
             signal(number, _end)
     # These may stand before the verb or after it, so no parser may set a default for them.
-    unsaid = argparse.Namespace(json=False, session=None, dir=None)
-    parser = _parser()
-    arguments = parser.parse_args(argv, unsaid)
-    if arguments.dir == "":  # an unset variable, say: the current directory is not meant
-        parser.error("--dir is empty")
+    arguments = argparse.Namespace(json=False, session=None, dir=None)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # letters that a terminal lacks are no error
             stream.reconfigure(errors="backslashreplace")
     progress = Progress("reading the journal")
     try:
+        _parse(_parser(), argv, arguments)
         for told in adopt(_project(arguments)):
             _tell(told)
         state = None if arguments.stateless else State(arguments.dir, arguments.session)
@@ -173,21 +179,31 @@ def main(argv: Sequence[str] | None = None) -> int:
             return OK  # it has said on its own what there was to say
         data, lines, *code = answer
         if arguments.json:
-            _print(json.dumps(data, indent=2))
+            write(json.dumps(data, indent=2) + "\n")
         else:
-            _print("\n".join([printable(line) for line in lines]))
+            write("".join([printable(line) + "\n" for line in lines]) or "\n")
     except (StateError, journal.Unusable) as error:
-        return _fail(str(error))
+        return _fail(str(error), arguments)
     except BrokenPipeError:
         return OK  # the reader (`| head`) has seen enough
     except OSError as error:
-        return _fail(f"{error.filename or 'workflow-state'}: {error.strerror or error}")
+        return _fail(f"{error.filename or 'workflow-state'}: {error.strerror or error}", arguments)
     except _Ended as ended:  # as if it had never been caught
         signal(ended.args[0], SIG_DFL)
         os.kill(os.getpid(), ended.args[0])
     except KeyboardInterrupt:
         return INTERRUPTED
     return code[0] if code else OK
+
+
+def _parse(parser: Parser, argv: Sequence[str] | None, arguments: argparse.Namespace) -> None:
+    _, unknown = parser.parse_known_args(argv, arguments)
+    refuse = getattr(arguments, "refuse", parser.error)
+    if unknown:
+        refuse(f"unrecognized arguments: {' '.join(unknown)}")
+    for name in ("dir", "session"):
+        if getattr(arguments, name) == "":  # an unset variable, say: no other one is meant
+            refuse(f"--{name} is empty")
 
 
 def _project(arguments: argparse.Namespace) -> str:
@@ -202,23 +218,15 @@ def _project(arguments: argparse.Namespace) -> str:
     )
 
 
-def _print(text: str) -> None:
-    """Print to stdout at once: what cannot be written is this command's failure to tell."""
-    if sys.stdout is None:
-        raise StateError("stdout is closed")
-    try:
-        print(text, flush=True)
-    except OSError as error:
-        # Python would try again while it exits, and say so in its own words.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        error.filename = error.filename or "stdout"
-        raise
-
-
 def _tell(text: str) -> None:
     print(f"workflow-state: {printable(' '.join(text.split()))}", file=sys.stderr)
 
 
-def _fail(reason: str) -> int:
+def _fail(reason: str, arguments: argparse.Namespace) -> int:
     _tell(reason)
+    if arguments.json and sys.stdout is not None:
+        try:
+            write(json.dumps({"error": reason}, indent=2) + "\n")
+        except OSError:
+            pass  # it has been told
     return FAILED

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import sys
 import time
 
 from ..context import ago
+from ..quoting import printable
 from ..replay import seconds
+from ..stores import StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Optional, Union
+    from typing import Any, NoReturn, Optional, Union
 
     Answer = Union[tuple[Any, list[str]], tuple[Any, list[str], int]]
     """Data for programs, lines for people; and the exit status where it is not 0."""
@@ -30,10 +34,44 @@ class Help(argparse.HelpFormatter):
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return "\n\n".join(
             paragraph
-            if "\n " in paragraph
+            if "\n " in f"\n{paragraph}"
             else super(Help, self)._fill_text(paragraph, width, indent)
-            for paragraph in text.strip().split("\n\n")
+            for paragraph in text.strip("\n").split("\n\n")
         )
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that prints as the commands print, and whose errors say where to read more."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message and file is sys.stdout:
+            write(message)
+        else:
+            super()._print_message(message, file)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(
+            2,
+            f"{self.format_usage()}{self.prog}: error: {printable(message)}; "
+            f"`{self.prog} --help` tells more\n",
+        )
+
+
+def write(text: str) -> None:
+    """Write to stdout at once: what cannot be written is this command's failure to tell.
+
+    Raises StoreError and OSError.
+    """
+    if sys.stdout is None:
+        raise StoreError("stdout is closed")
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        # Python would try again while it exits, and say so in its own words.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        error.filename = error.filename or "stdout"
+        raise
 
 
 def add(
@@ -48,7 +86,8 @@ def add(
     """Add a command to the parser.
 
     `text` is its line in the list, and the head of its --help; `more` is what follows there, and
-    `end` what stands below the arguments, both as they are laid out.
+    `end` what stands below the arguments, both as they are laid out. Where `end` tells no exit
+    status it is the common one.
     """
     head = text[0].upper() + text[1:] + "."
     parser: argparse.ArgumentParser = commands.add_parser(

@@ -43,7 +43,6 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     """Add this command to the parser."""
     parser = add(commands, parents, "prune", prune, "remove old sessions, by age and number")
     parser.description, parser.epilog = _DESCRIPTION, _EPILOG
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "--older-than",
         type=age,

@@ -36,7 +36,6 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         commands, parents, "report", report, "write an HTML page of the sessions, phases and files"
     )
     parser.epilog = _EPILOG
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "-o",
         "--output",

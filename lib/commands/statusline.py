@@ -45,7 +45,6 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     """Add this command to the parser."""
     parser = add(commands, parents, "statusline", statusline, "print a line for Claude Code's own")
     parser.description, parser.epilog = _DESCRIPTION, _EPILOG
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "--segment", action="store_true", help="put shortly, without a line feed, or nothing"
     )

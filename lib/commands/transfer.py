@@ -45,6 +45,7 @@ until `workflow-state trust` adopts it. A file that your own key has sealed stay
 """
 
 _EXAMPLES = """\
+examples:
   workflow-state export -o state.tar
   workflow-state import state.tar
   workflow-state export | zstd > state.tar.zst
@@ -60,7 +61,6 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     """Add these commands to the parser."""
     parser = add(commands, parents, "export", export, "write the whole state to one file")
     parser.description, parser.epilog = _EXPORT, _EXAMPLES
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "-o",
         "--output",
@@ -70,7 +70,6 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     )
     parser = add(commands, parents, "import", import_, "take in what `export` has written")
     parser.description, parser.epilog = _IMPORT, _EXAMPLES
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("file", type=file_name, metavar="FILE", help="the file, or - for stdin")
     parser.add_argument("--merge", action="store_true", help="add to what is recorded here")
     parser.add_argument("--dry-run", action="store_true", help="only check it, and say what it has")

@@ -61,7 +61,6 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     """Add this command to the parser."""
     parser = add(commands, parents, "watch", watch, "show where the work stands, as it goes on")
     parser.description, parser.epilog = _DESCRIPTION, _EPILOG
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "--color",
         choices=COLOURS,
