@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
-from lib import replay
+from lib import commands, replay
 from lib.commands import main
 from tests.conftest import ROOT
 
 CLI = ROOT / "bin" / "workflow-state"
+VERBS = {
+    each.dest
+    for action in commands._parser()._actions
+    if isinstance(action, argparse._SubParsersAction)
+    for each in action._choices_actions
+}
+NEEDED = {
+    "completion": ["bash"],
+    "diff": ["a"],
+    "import": ["f"],
+    "restore": ["a"],
+    "set": ["a", "b"],
+    "unset": ["a"],
+}
+"""What a verb cannot do without."""
 
 
 @pytest.fixture
@@ -77,18 +94,68 @@ def test_prints_json(worked, arguments):
     json.loads(run(worked, *arguments, "--json"))
 
 
-VERBS = (
-    "status show log checkpoint checkpoints restore undo diff get set unset phase unlink trust "
-    "statusline watch prune export import report "
-    "install uninstall doctor completion"
-)
-
-
-@pytest.mark.parametrize("verb", VERBS.split())
+@pytest.mark.parametrize("verb", sorted(VERBS))
 def test_every_verb_has_help(hooks, verb):
     shown = run(hooks, verb, "--help")
     assert shown.startswith(f"usage: workflow-state {verb}")
     assert verb in run(hooks, "--help")
+
+
+DOCUMENTS = dict(
+    re.findall(r"^\| `([^`]*)` \| (.*) \|$", (ROOT / "docs/json.md").read_text(), re.MULTILINE)
+)
+
+
+DOCUMENTED = {
+    "status": ["status"],
+    "checkpoint": ["checkpoint", "one"],
+    "checkpoints": ["checkpoints"],
+    "restore": ["restore", "one"],
+    "undo": ["undo"],
+    "diff": ["diff", "one"],
+    "unset": ["unset", "k"],
+    "phase": ["phase"],
+    "unlink": ["unlink"],
+    "trust": ["trust", "--dry-run"],
+    "statusline": ["statusline"],
+    "export": ["export", "-o", "x.tar"],
+    "import": ["import", "--merge", "x.tar"],
+    "prune": ["prune"],
+    "install": ["install", "--dry-run"],
+    "uninstall": ["uninstall"],
+    "doctor": ["doctor"],
+    "completion": ["completion", "bash"],
+}
+ELSEWHERE = {"show", "show CHECKPOINT", "log", "get", "get KEY", "set", "report", "watch"}
+"""Lists, values, and what another page describes."""
+
+
+def test_every_command_s_document_is_described():
+    verbs = {name.partition(" ")[0] for name in DOCUMENTS} - {"command"}
+    assert verbs == VERBS
+    assert {*DOCUMENTS} - {"command"} == {*DOCUMENTED, *ELSEWHERE}
+
+
+def test_each_document_has_the_keys_that_are_described(worked):
+    run(worked, "set", "k", "1")
+    for name, arguments in DOCUMENTED.items():
+        done = worked.cli(*arguments, "--json")
+        assert done.stderr == ""
+        document = json.loads(done.stdout)
+        first = document[0] if isinstance(document, list) else document
+        # What stands behind a name in brackets belongs to its value.
+        told = re.sub(r"\([^()]*\)", "", DOCUMENTS[name].partition("; ")[0])
+        told = re.sub(r"^.*objects: ", "", told) if isinstance(document, list) else told
+        told = told.partition("objects with")[0]
+        assert [*first] != []
+        assert {*first} == {*re.findall(r"`([a-z_]+)`", told)} - {"null", "-o"}, name
+
+
+def test_a_dry_run_has_the_keys_of_the_real_one(worked):
+    for verb in ("install", "uninstall"):
+        dry = json.loads(run(worked, verb, "--dry-run", "--json"))
+        assert json.loads(run(worked, verb, "--json")).keys() == dry.keys()
+        assert dry["dry_run"]
 
 
 def test_show_as_json_has_the_keys_of_the_contract(worked):
@@ -364,3 +431,62 @@ def test_an_output_that_cannot_be_written_is_told_in_one_line(worked, redirectio
 
 def test_a_number_of_records_below_zero_is_wrong_usage(worked):
     assert worked.cli("log", "-n", "-3").returncode == 2
+
+
+# --- every verb --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_an_unknown_option_is_refused_by_its_verb(hooks, verb):
+    done = hooks.cli(verb, *NEEDED.get(verb, []), "--no\x1b[31msuch")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"usage: workflow-state {verb} ")
+    assert f"workflow-state {verb}: error: unrecognized arguments: --no%1B[31msuch" in done.stderr
+    assert f"`workflow-state {verb} --help` tells more\n" in done.stderr
+    assert list(hooks.project.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", ["", *sorted(VERBS)])
+def test_help_fits_and_tells_the_exit_status(hooks, verb):
+    hooks.environment["COLUMNS"] = "60"
+    said = run(hooks, *verb.split(), "--help")
+    assert "exit status:" in said
+    long = [line for line in said.splitlines() if len(line) > 60]
+    assert [line for line in long if line[:1] != " "] == []  # but for what stands as it is typed
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["prune", "--help"]])
+def test_help_goes_where_everything_goes(hooks, arguments):
+    command = [sys.executable, str(CLI), *arguments]
+    reader, writer = os.pipe()
+    os.close(reader)
+    options = {"env": hooks.env(), "stderr": subprocess.PIPE}
+    done = subprocess.run(command, check=False, stdout=writer, **options)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+    command = ["/bin/sh", "-c", '"$@" >&-', "sh", *command]
+    done = subprocess.run(command, check=False, **options)
+    assert (done.returncode, done.stderr) == (1, b"workflow-state: stdout is closed\n")
+
+
+def test_a_session_without_a_name_is_not_the_last_one(worked):
+    for verb in ("status", "show", "checkpoint"):
+        done = worked.cli(verb, "--session", "")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "--session is empty" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["show", "none"],
+        ["get", "none"],
+        ["log", "--session", "none"],
+        ["doctor", "--project", "no"],
+    ],
+    ids=" ".join,
+)
+def test_a_failure_is_a_document_too(worked, arguments):
+    done = worked.cli(*arguments, "--json")
+    assert done.returncode == 1
+    assert done.stderr == f"workflow-state: {json.loads(done.stdout)['error']}\n"

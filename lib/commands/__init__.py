@@ -80,7 +80,8 @@ environment:
 
 exit status:
   0   done
-  1   something failed; one line on stderr says what, where, and what to do
+  1   something failed; one line on stderr says what, where, and what to do, and with --json an
+      object with "error" on stdout; docs/json.md has the others
   2   wrong arguments
   130 interrupted
 """

@@ -102,7 +102,7 @@ def install(_state: None, arguments: argparse.Namespace) -> Answer:
     copied = installing.to_copy(where.copy) if where.shared else []
     if arguments.dry_run:
         more = [f"Would copy to {where.copy}: {len(copied)} files."] if copied else []
-        return _would(change, more, copied=copied)
+        return _would(change, more, copied=copied, warnings=[])
     change.apply((lambda: installing.copy_bundle(where.copy)) if where.shared else None)
     warnings = installing.warnings(where)
     lines = [
@@ -120,8 +120,7 @@ def install(_state: None, arguments: argparse.Namespace) -> Answer:
             f"See how it stands: {command_line()} doctor",
         ]
     lines += [f"Note: {warning}" for warning in warnings]
-    data = _data(change)
-    return {**data, "copied": copied, "warnings": warnings}, lines
+    return {**_data(change), "copied": copied, "warnings": warnings}, lines
 
 
 def uninstall(_state: None, arguments: argparse.Namespace) -> Answer:
@@ -146,7 +145,7 @@ def uninstall(_state: None, arguments: argparse.Namespace) -> Answer:
     if arguments.dry_run:
         more = [f"Would remove {where.copy}."] if copied else []
         more += [f"Would remove {directory}: {_counted(recorded)}."] if recorded else []
-        return _would(change, more, removed=recorded)
+        return _would(change, more, removed=recorded, still=[])
     change.apply()
     if copied:
         shutil.rmtree(where.copy)
@@ -196,11 +195,11 @@ def _would(change: Change, more: list[str], **data: Any) -> Answer:
     lines = [line.expandtabs(4) for line in difference]
     if not lines:
         lines = [f"Nothing would change in {change.path}."]
-    return {**_data(change), **data, "diff": difference, "dry_run": True}, [*lines, *more]
+    return {**_data(change), "dry_run": True, "diff": difference, **data}, [*lines, *more]
 
 
 def _data(change: Change) -> dict[str, Any]:
-    return {"settings": change.path, "changed": not change.is_none}
+    return {"settings": change.path, "changed": not change.is_none, "dry_run": False, "diff": []}
 
 
 def _named(change: Change) -> str:

@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from .answers import Answer
 
 
+_STATUS = """\
+The session that is meant, and whether it still runs; its phase, how many files it changed and read,
+its calls, what is in flight, its last checkpoint and request. `show` tells each file.
+"""
+_STATUS_EXAMPLES = """\
+examples:
+  workflow-state
+  workflow-state status --json | jq -r .current_phase
+"""
 _SHOW = """\
 The files that were changed and read, calls that are in flight or were interrupted, failures, the
 last request: of the session, or as a checkpoint has it. With --json it is what docs/format.md
@@ -36,6 +45,8 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         "status",
         status,
         "say where the work stands, on one screen (the default)",
+        _STATUS,
+        _STATUS_EXAMPLES,
     )
     parser = add(
         commands,
