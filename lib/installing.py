@@ -29,7 +29,8 @@ COPY = ".claude/workflow-state"
 """A project's own copy of it."""
 
 PARTS = ("hooks", "lib", "bin", "LICENSE")
-IGNORE = b"__pycache__/\n"
+IGNORE = b"!*\n__pycache__/\n"
+"""Projects often ignore every `lib/` and `bin/`: without this a team would have half of a copy."""
 
 
 @dataclass
@@ -108,6 +109,7 @@ def to_copy(target: str) -> list[str]:
     if os.path.lexists(target) and not is_copy(target):
         raise StoreError(f"{target} is there and no copy of workflow-state; nothing was changed")
     changed = [name for name in _files(BUNDLE) if not _same(f"{BUNDLE}/{name}", f"{target}/{name}")]
+    changed += [] if _read(f"{target}/.gitignore") == IGNORE else [".gitignore"]
     return changed + [name for name in _files(target) if not os.path.exists(f"{BUNDLE}/{name}")]
 
 
@@ -195,11 +197,16 @@ def _take_place(fresh: str, target: str) -> None:
 
 
 def _same(one: str, other: str) -> bool:
+    held = _read(one)
+    return held is not None and held == _read(other)
+
+
+def _read(path: str) -> bytes | None:
     try:
-        with open(one, "rb") as first, open(other, "rb") as second:
-            return first.read() == second.read()
+        with open(path, "rb") as file:
+            return file.read()
     except OSError:
-        return False
+        return None
 
 
 def is_copy(path: str) -> bool:
@@ -361,6 +368,14 @@ def warnings(where: Place) -> list[str]:
     link = journal.link_in(f"{where.project}/.claude/state") if where.project else ""
     if link:
         said.append(": ".join(linked(link)))
+    if where.shared:
+        probes = {where.path: where.path, where.copy: f"{where.copy}/lib/journal.py"}
+        hidden = [path for path, probe in probes.items() if is_ignored(project, probe)]
+        if hidden:
+            said.append(
+                f"git ignores {' and '.join(hidden)}, so that your team would not have it: change "
+                f"the rule, or: git -C {quote(project)} add -f {' '.join(map(quote, hidden))}"
+            )
     local = bool(where.project) and not where.shared
     if local and is_ignored(project, where.path) is False:
         git = f"git -C {quote(project)}"

@@ -91,7 +91,7 @@ def answer(
     try:
         signal(SIGALRM, _give_up)
         setitimer(ITIMER_REAL, SECONDS)
-        given = {} if os.isatty(0) else _given(journal.read_stdin())
+        given = {} if os.isatty(0) else _given(_stdin())
         said = _said(given, session, directory)
         terminal = by_hand or "session_id" in given
         coloured = wants_colour(color, terminal, dict(os.environ))
@@ -107,6 +107,13 @@ def answer(
 
 def _give_up(_number: int, _frame: object) -> None:
     raise journal.Unusable(f"gave up after {SECONDS:g} s")
+
+
+def _stdin() -> bytearray:
+    try:
+        return journal.read_stdin()
+    except OSError:
+        return bytearray()  # it is closed
 
 
 def _print(text: str) -> None:

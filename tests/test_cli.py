@@ -490,3 +490,14 @@ def test_a_failure_is_a_document_too(worked, arguments):
     done = worked.cli(*arguments, "--json")
     assert done.returncode == 1
     assert done.stderr == f"workflow-state: {json.loads(done.stdout)['error']}\n"
+
+
+@pytest.mark.parametrize("verb", ["status", "statusline", "install"])
+def test_interrupted_before_it_has_begun_it_says_nothing(hooks, tmp_path, verb):
+    strike = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+    for name in ("argparse", "json"):  # what a command loads, and the status line
+        (tmp_path / f"{name}.py").write_text(strike)
+    (tmp_path / "textwrap.py").write_text(strike)
+    hooks.environment["PYTHONPATH"] = str(tmp_path)
+    done = hooks.cli(verb, "--json")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -428,6 +428,24 @@ def test_a_file_that_git_would_commit_is_told(hooks):
     assert "git does not ignore" not in install(hooks)
 
 
+def test_what_keeps_a_file_out_of_commits_works_in_a_linked_worktree_too(hooks, tmp_path):
+    linked = tmp_path / "linked work tree"
+    commit = ["-c", "user.name=t", "-c", "user.email=@", "commit", "-q", "--allow-empty", "-m", "x"]
+    for arguments in (["init", "-q"], commit, ["worktree", "add", "-qb", "b", str(linked)]):
+        subprocess.run(["git", *arguments], cwd=hooks.project, check=True)
+    for project in (hooks.project, linked):
+        (note,) = [
+            line
+            for line in install(hooks, "--project", str(project)).splitlines()
+            if "git does not ignore" in line
+        ]
+        command = note.partition("out of commits: ")[2]
+        subprocess.run([SHELL, "-c", command], cwd="/", check=True)
+        assert "git does not ignore" not in install(hooks, "--project", str(project))
+        exclude = hooks.project / ".git/info/exclude"
+        exclude.write_text(exclude.read_text().replace("**/.claude", "# "))
+
+
 # --- where -------------------------------------------------------------------------------------
 
 
@@ -476,6 +494,34 @@ def test_a_team_s_copy_names_no_path_of_this_machine(hooks):
     text = (hooks.project / ".claude/settings.json").read_text()
     for path in (str(ROOT), str(hooks.home), str(hooks.project), sys.executable):
         assert path not in text
+
+
+def test_a_team_has_all_of_it_whatever_the_project_ignores(hooks, tmp_path):
+    git = ["git", "-C", str(hooks.project)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    (hooks.project / ".gitignore").write_text("lib/\nbin/\n*.html\nLICENSE\nreport*\n*.pyc\n")
+    assert "Note:" not in install(hooks, "--shared")
+    copy = hooks.project / ".claude/workflow-state"
+    (copy / "lib/__pycache__").mkdir()
+    (copy / "lib/__pycache__/x.pyc").touch()
+    subprocess.run([*git, "add", ".claude"], check=True)
+    listed = subprocess.run([*git, "ls-files"], check=True, capture_output=True, text=True).stdout
+    files = {str(path.relative_to(hooks.project)) for path in copy.rglob("*") if path.is_file()}
+    assert "Note:" not in install(hooks, "--shared")
+    assert {*listed.split()} == files - {".claude/workflow-state/lib/__pycache__/x.pyc"} | {
+        ".claude/settings.json"
+    }
+
+
+def test_a_copy_that_git_ignores_is_told(hooks):
+    git = ["git", "-C", str(hooks.project)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    (hooks.project / ".gitignore").write_text(".claude/\n")
+    (note,) = [line for line in install(hooks, "--shared").splitlines() if line.startswith("Note:")]
+    assert "git ignores" in note
+    subprocess.run([SHELL, "-c", note.partition("or: ")[2]], check=True)
+    listed = subprocess.run([*git, "ls-files"], check=True, capture_output=True, text=True).stdout
+    assert ".claude/workflow-state/lib/journal.py" in listed.split()
 
 
 def test_a_team_s_copy_is_brought_up_to_date(hooks):

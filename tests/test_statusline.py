@@ -334,6 +334,15 @@ def test_whatever_stdin_holds_is_answered_with_one_line_and_0(worked, stdin):
     assert line(worked, stdin=stdin).count("\n") == 1
 
 
+def test_without_a_stdin_it_speaks_of_the_last_session(worked):
+    program = ["/bin/sh", "-c", '"$@" <&-', "sh"]
+    program += [worked.python, str(ROOT / "bin/workflow-state"), "statusline"]
+    options = {"cwd": worked.project, "env": worked.env(), "capture_output": True, "text": True}
+    done = subprocess.run(program, check=False, **options)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("build | ")
+
+
 def test_of_an_unknown_session_nothing_is_recorded(worked):
     assert line(worked, stdin=given(worked, "other")) == "nothing recorded yet\n"
 
