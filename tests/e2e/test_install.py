@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+import shutil
+
 import pytest
 
+from .client import Claude
 from .test_registration import works
 
 
@@ -30,3 +35,34 @@ def test_as_a_plugin_from_the_bundles_own_marketplace(bare):
         done = claude.inside(str(claude.program), "plugin", *command)
         assert done.returncode == 0, done.stdout + done.stderr
     works(claude)
+
+
+def test_a_plugin_whose_place_has_gone_is_told_and_what_mends_it_mends_it(bare):
+    claude = bare
+    plugin = [str(claude.program), "plugin"]
+    for command in (
+        ["marketplace", "add", str(claude.bundle)],
+        ["install", "workflow-state@workflow-state"],
+    ):
+        assert claude.inside(*plugin, *command).returncode == 0
+    assert checks(claude)["scripts"]["state"] == "ok"
+
+    claude.bundle = shutil.move(claude.bundle, claude.home / "moved here")
+    claude.mock.script("Nothing is recorded.")
+    assert claude.run("Go on").hooks() == []  # the client says nothing of it
+    found = checks(claude)["scripts"]
+    assert found["state"] == "mend"
+    assert f"{claude.home}/.workflow-state, where" in found["said"]
+
+    for command in found["mend"].split("; "):
+        done = claude.inside(*plugin, *shlex.split(command)[2:])
+        assert done.returncode == 0, done.stdout + done.stderr
+    works(claude)
+    assert checks(claude)["scripts"]["state"] == "ok"
+    assert claude.cli("doctor").returncode == 0
+
+
+def checks(claude: Claude) -> dict[str, dict[str, str]]:
+    return {
+        each["check"]: each for each in json.loads(claude.cli("doctor", "--json").stdout)["checks"]
+    }
