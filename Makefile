@@ -10,9 +10,10 @@ FUZZ := $(VENV)/fuzz
 SECONDS ?= 3600
 BENCH := $(VENV)/bench
 REPORT := $(VENV)/report
+PICTURES := $(VENV)/pictures
 
 .DEFAULT_GOAL := help
-.PHONY: help test environment faults mutations e2e e2e-print e2e-interactive e2e-no-ops e2e-waiting fuzz bench bench-quick bench-stores profile report report-page report-pictures lint types demo check clean
+.PHONY: help test environment faults mutations e2e e2e-print e2e-interactive e2e-no-ops e2e-waiting fuzz bench bench-quick bench-stores profile report report-page report-pictures live-pictures lint types demo check clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-17s%s\n", $$1, $$2}'
@@ -70,6 +71,9 @@ report-pictures: $(REPORT)/installed report-page ## take the pictures of docs/re
 
 bench-stores: $(TEST)/installed ## measure the stores side by side, and 200 machines on one Redis (minutes)
 	$(TEST)/bin/python -m benchmarks.stores
+
+live-pictures: $(PICTURES)/installed ## take the pictures of docs/live.md (needs npm once, tmux, faketime)
+	$(PICTURES)/bin/python -m tests.pictures
 
 lint: $(LINT)/installed ## check style and formatting
 	$(LINT)/bin/ruff check

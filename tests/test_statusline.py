@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -254,6 +255,20 @@ def test_the_lines_that_are_printed_are_those_that_it_prints():
         block for block in re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL) if "cp 5m" in block
     ]
     assert [line for line in printed.splitlines() if line not in WIDTHS.values()] == []
+
+
+def test_the_picture_shows_what_it_prints():
+    drawn = (ROOT / "docs/statusline.svg").read_text()
+    *_, row = [line for line in drawn.splitlines() if line.startswith("<text ")]
+    shown = html.unescape(re.sub(r"<[^>]*>", "", row)).replace("\xa0", " ")
+    call = ("Read src/config/parser.py (6 s) +1", "Read 6s +1", "33", 1)
+    said = [
+        ("build", "build", "1;36", 0),
+        ("9 files", "9f", "", 3),
+        ("checkpoint 3 min ago", "cp 3m", "", 4),
+    ]
+    said += [("2 changed on disk", "2 drift", "35", 2), call]
+    assert shown == statusline.render(said, 84, segment=False, coloured=False)
 
 
 def run_as_printed(hooks, command: str) -> str:

@@ -112,6 +112,16 @@ class Session:
             self.call("Edit", 4, file_path=self.path(name))
         return self
 
+    def write(self, *names: str) -> Session:
+        """New files, which are on the disk too."""
+        for name in names:
+            path = self.world.project / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"# {name}\n")
+            about = self.begin("Write", file_path=str(path))
+            self.wait(4).send("PostToolUse", tool_response={"type": "create"}, **about)
+        return self.wait(2)
+
     def run(self, command: str, seconds: float = 20, error: str = "") -> Session:
         return self.call("Bash", seconds, error, command=command)
 
