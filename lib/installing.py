@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-import time
 from dataclasses import dataclass, field
 from shlex import quote
 
@@ -13,7 +11,7 @@ from . import journal, registration, settings
 from .exchange import exchange
 from .founding import GITIGNORE, README, TEMPORARY
 from .interpreter import interpreter
-from .litter import RETIRED
+from .litter import lock, sweep_unlocked
 from .settings import options
 from .stores import StoreError
 from .worktree import is_ignored
@@ -120,11 +118,11 @@ def copy_bundle(target: str) -> list[str]:
     """
     changed = to_copy(target)
     folder = os.path.dirname(target)
-    sweep_copies(folder)
+    os.makedirs(folder, exist_ok=True)
+    sweep_unlocked(folder)
     if not changed:
         return []
-    os.makedirs(folder, exist_ok=True)
-    fresh, lock = _claimed(folder)
+    fresh, descriptor = _claimed(folder)
     try:
         for name in _files(BUNDLE):
             os.makedirs(os.path.dirname(f"{fresh}/{name}"), exist_ok=True)
@@ -133,7 +131,7 @@ def copy_bundle(target: str) -> list[str]:
             file.write(IGNORE)
         _take_place(fresh, target)
     finally:
-        os.close(lock)
+        os.close(descriptor)
         shutil.rmtree(fresh, ignore_errors=True)
     return changed
 
@@ -143,41 +141,10 @@ def _claimed(folder: str) -> tuple[str, int]:
     while True:
         path = f"{folder}/{TEMPORARY}{os.urandom(8).hex()}"
         os.mkdir(path)
-        lock = os.open(path, journal.DIRECTORY)
-        if _lock(lock, otherwise=True) and os.path.isdir(path):  # no sweep was faster
-            return path, lock
-        os.close(lock)
-
-
-def _lock(descriptor: int, otherwise: bool) -> bool:
-    """Whether nobody else had it locked; `otherwise` where the file system has no locks."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return otherwise
-    return True
-
-
-def sweep_copies(folder: str) -> None:
-    """Remove the unfinished copies of installs that were killed."""
-    try:
-        names = [name for name in os.listdir(folder) if name.startswith(TEMPORARY)]
-    except FileNotFoundError:
-        return
-    for name in names:
-        path = f"{folder}/{name}"
-        try:
-            descriptor = os.open(path, journal.DIRECTORY | os.O_NOFOLLOW)
-        except OSError:
-            continue  # a file, which the sweep of settings takes
-        try:
-            age = time.time() - os.fstat(descriptor).st_mtime
-            if _lock(descriptor, otherwise=age > RETIRED):
-                shutil.rmtree(path, ignore_errors=True)
-        finally:
-            os.close(descriptor)
+        descriptor = os.open(path, journal.DIRECTORY)
+        if lock(descriptor, otherwise=True) and os.path.isdir(path):  # no sweep was faster
+            return path, descriptor
+        os.close(descriptor)
 
 
 def _take_place(fresh: str, target: str) -> None:

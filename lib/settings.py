@@ -18,7 +18,7 @@ from errno import ENOTSUP, EOPNOTSUPP, EPERM
 from . import journal, registration
 from .exchange import exchange
 from .founding import TEMPORARY, make_directories, sync_names
-from .litter import sweep
+from .litter import lock, sweep_unlocked
 from .stores import StoreError
 from .worktree import main_checkout
 
@@ -192,7 +192,7 @@ class Memory:
         """Keep what is there, before it is changed. Raises OSError."""
         folder = os.path.dirname(self.stem)
         make_directories(folder, 0o700)
-        _in_folder(folder, sweep)
+        sweep_unlocked(folder)
         if before is None:
             _remove(self.stem)
         else:
@@ -262,16 +262,25 @@ def _in_folder(folder: str, do: Callable[[int], None]) -> None:
 
 
 def _write(path: str, data: bytes, mode: int) -> None:
-    temporary = _prepared(os.path.dirname(path), data, mode)
-    os.replace(temporary, path)
+    temporary, descriptor = _prepared(os.path.dirname(path), data, mode)
+    try:
+        os.replace(temporary, path)
+    finally:
+        os.close(descriptor)
 
 
-def _prepared(folder: str, data: bytes, mode: int, like: os.stat_result | None = None) -> str:
-    """A whole, durable temporary file in a folder; its path. Raises OSError."""
+def _prepared(
+    folder: str, data: bytes, mode: int, like: os.stat_result | None = None
+) -> tuple[str, int]:
+    """A whole, durable temporary file in a folder, and its descriptor, locked until it is closed.
+
+    Raises OSError.
+    """
     path = f"{folder}/{TEMPORARY}{os.urandom(8).hex()}"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
-        with open(descriptor, "wb") as file:
+        lock(descriptor, otherwise=True)
+        with open(descriptor, "wb", closefd=False) as file:
             file.write(data)
             if like:
                 if (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
@@ -283,9 +292,10 @@ def _prepared(folder: str, data: bytes, mode: int, like: os.stat_result | None =
             file.flush()
             os.fsync(descriptor)
     except BaseException:
+        os.close(descriptor)
         os.unlink(path)
         raise
-    return path
+    return path, descriptor
 
 
 # --- a change ----------------------------------------------------------------------------------
@@ -357,9 +367,9 @@ class Change:
     def _put(self, after: bytes) -> None:
         folder = os.path.dirname(self.real)
         make_directories(folder, 0o777)
-        _in_folder(folder, sweep)
+        sweep_unlocked(folder)
         status = os.stat(self.real) if self.before is not None else None
-        temporary = _prepared(folder, after, 0o666, status)
+        temporary, descriptor = _prepared(folder, after, 0o666, status)
         try:
             if self.before is not None or not _links(temporary, self.real):
                 self._check_unchanged()
@@ -368,6 +378,7 @@ class Change:
             raise self._changed_meanwhile() from None
         finally:
             _remove(temporary)
+            os.close(descriptor)
         _in_folder(folder, sync_names)
 
     def _take_place(self, temporary: str, after: bytes) -> None:
@@ -403,6 +414,9 @@ class Change:
         Gives a note for people where what was kept cannot be removed; else "".
         """
         try:
+            for folder in (os.path.dirname(self.real), os.path.dirname(self.memory.stem)):
+                if os.path.isdir(folder):
+                    sweep_unlocked(folder)
             for path in sorted(self.memory.made, reverse=True):
                 self._remove_made(path)
             self.memory.forget()

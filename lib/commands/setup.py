@@ -149,8 +149,6 @@ def uninstall(_state: None, arguments: argparse.Namespace) -> Answer:
     change.apply()
     if copied:
         shutil.rmtree(where.copy)
-    if where.shared:
-        installing.sweep_copies(os.path.dirname(where.copy))
     removed = installing.purge(directory) if directory else {}
     left = change.clear()
     if removed and not change.memory.after:
