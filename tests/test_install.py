@@ -960,6 +960,23 @@ def test_where_two_files_cannot_be_exchanged_one_replaces_the_other(hooks, their
     assert theirs.read_text() == THEIRS
 
 
+@pytest.mark.usefixtures("at_home")
+def test_where_they_cannot_either_what_is_written_meanwhile_is_not_lost(theirs, monkeypatch):
+    real = settings._prepared
+
+    def meanwhile(folder: str, *rest: object) -> tuple[str, int]:
+        if folder == str(theirs.parent):
+            theirs.write_text("{}")
+        return real(folder, *rest)
+
+    monkeypatch.setattr(settings, "exchange", lambda one, other: False)
+    monkeypatch.setattr(settings, "_prepared", meanwhile)
+    with pytest.raises(settings.StoreError, match="changed by another program meanwhile"):
+        settings.registering(str(theirs), personal("/bundle", "/python3")).apply()
+    assert theirs.read_text() == "{}"
+    assert list(theirs.parent.iterdir()) == [theirs]
+
+
 def exchange_works(folder: Path) -> bool:
     for name in ("one", "other"):
         (folder / name).write_text(name)

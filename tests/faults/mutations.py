@@ -336,10 +336,60 @@ MUTATIONS = (
     Mutation(
         "settings are replaced as a whole",
         "lib/settings.py",
-        "                os.replace(temporary, self.real)\n        except",
-        "                os.unlink(self.real)\n"
-        "                os.link(temporary, self.real)\n        except",
+        "        if self.before is None or not exchange(temporary, self.real):\n",
+        "        os.unlink(self.real)\n"
+        "        os.link(temporary, self.real)\n"
+        "        if self.before is None:\n",
         "tests/test_install.py -k interrupted_anywhere",
+    ),
+    Mutation(
+        "what another program writes while settings change places comes back",
+        "lib/settings.py",
+        "        while found != self.before:\n",
+        "        while False:\n",
+        "tests/test_install.py -k changes_places",
+    ),
+    Mutation(
+        "a directory that was made for several files goes with the last",
+        "lib/settings.py",
+        "                self.memory.leave_to(other, directory)\n",
+        "                pass\n",
+        "tests/test_install.py -k several_files",
+    ),
+    Mutation(
+        "a hook that may be somebody else's is theirs",
+        "lib/registration.py",
+        "bool(_OURS.search(line)) or _bundle(line) in bundles",
+        "bool(_OURS.search(line) or _bundle(line))",
+        "tests/test_registering.py -k 'ours'",
+    ),
+    Mutation(
+        "a team's copy is never half the old one and half the new",
+        "lib/installing.py",
+        "        if exchange(fresh, target):\n            return\n",
+        "",
+        "tests/test_install.py -k killed_anywhere_an_update",
+    ),
+    Mutation(
+        "a team's copy is committed whole, whatever the project ignores",
+        "lib/installing.py",
+        'IGNORE = b"!*\\n__pycache__/\\n"',
+        'IGNORE = b"__pycache__/\\n"',
+        "tests/test_install.py -k whatever_the_project_ignores",
+    ),
+    Mutation(
+        "what a running install makes is not swept",
+        "lib/litter.py",
+        "            if lock(descriptor, otherwise=age > RETIRED):\n",
+        "            if True:\n",
+        "tests/test_install.py -k another_makes_stays",
+    ),
+    Mutation(
+        "the doctor sees that a plugin has gone",
+        "lib/diagnosis.py",
+        "        if not folder or missing:\n",
+        "        if False:\n",
+        "tests/test_doctor.py -k plugin",
     ),
     Mutation(
         "paths are quoted for the shell",
