@@ -430,7 +430,8 @@ def check_store(subject: Subject) -> Finding:
     keys = len(subject.state.store.names(KEYS))
     checkpoints = len(subject.state.store.names(CHECKPOINTS))
     kind = store.partition(":")[0]  # what follows may hold a password
-    said = f"{kind}: {keys} keys, {checkpoints} checkpoints"
+    held = f"{keys} key{'s' * (keys != 1)}, {checkpoints} checkpoint{'s' * (checkpoints != 1)}"
+    said = f"{kind}: {held}"
     newest = workspace.journals(subject.directory)[:1]
     live = subject.state.sessions.live(newest[0][1]) if newest and kind == "json" else None
     if live and len(live["files_processed"]) > MANY:
