@@ -11,9 +11,9 @@ from . import journal, registration, settings
 from .exchange import exchange
 from .founding import GITIGNORE, README, TEMPORARY
 from .interpreter import interpreter
-from .litter import lock, sweep_unlocked
 from .settings import options
 from .stores import StoreError
+from .sweeping import lock, sweep_unlocked
 from .worktree import is_ignored
 
 TYPE_CHECKING = False

@@ -18,8 +18,8 @@ from errno import ENOTSUP, EOPNOTSUPP, EPERM
 from . import journal, registration
 from .exchange import exchange
 from .founding import TEMPORARY, make_directories, sync_names
-from .litter import lock, sweep_unlocked
 from .stores import StoreError
+from .sweeping import lock, sweep_unlocked
 from .worktree import main_checkout
 
 TYPE_CHECKING = False

@@ -379,7 +379,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what a running install makes is not swept",
-        "lib/litter.py",
+        "lib/sweeping.py",
         "            if lock(descriptor, otherwise=age > RETIRED):\n",
         "            if True:\n",
         "tests/test_install.py -k another_makes_stays",
