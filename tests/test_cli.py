@@ -26,8 +26,10 @@ NEEDED = {
     "completion": ["bash"],
     "diff": ["a"],
     "import": ["f"],
+    "migrate": ["--to", "json"],
     "restore": ["a"],
     "set": ["a", "b"],
+    "touched": ["f"],
     "unset": ["a"],
 }
 """What a verb cannot do without."""
@@ -108,6 +110,8 @@ DOCUMENTS = dict(
 
 DOCUMENTED = {
     "status": ["status"],
+    "sessions": ["sessions", "--all"],
+    "touched": ["touched", "a.py"],
     "checkpoint": ["checkpoint", "one"],
     "checkpoints": ["checkpoints"],
     "restore": ["restore", "one"],
@@ -116,6 +120,7 @@ DOCUMENTED = {
     "unset": ["unset", "k"],
     "phase": ["phase"],
     "unlink": ["unlink"],
+    "sync": ["sync"],
     "trust": ["trust", "--dry-run"],
     "statusline": ["statusline"],
     "export": ["export", "-o", "x.tar"],
@@ -125,8 +130,19 @@ DOCUMENTED = {
     "uninstall": ["uninstall"],
     "doctor": ["doctor"],
     "completion": ["completion", "bash"],
+    "migrate": ["migrate", "--to", "sqlite", "--copy-only"],
 }
-ELSEWHERE = {"show", "show CHECKPOINT", "log", "get", "get KEY", "set", "report", "watch"}
+ELSEWHERE = {
+    "failures",
+    "show",
+    "show CHECKPOINT",
+    "log",
+    "get",
+    "get KEY",
+    "set",
+    "report",
+    "watch",
+}
 """Lists, values, and what another page describes."""
 
 
