@@ -19,7 +19,7 @@ from . import journal, registration
 from .exchange import exchange
 from .founding import TEMPORARY, make_directories, sync_names
 from .stores import StoreError
-from .sweeping import lock, sweep_unlocked
+from .sweeping import alone, lock, sweep_unlocked
 from .worktree import main_checkout
 
 TYPE_CHECKING = False
@@ -158,6 +158,11 @@ class Memory:
     made: list[str] = field(default_factory=list)
     before: str = ""
     after: str = ""
+
+    @property
+    def place(self) -> str:
+        """The directory in which what is known of files lies; "" where there is no home."""
+        return os.path.dirname(os.path.dirname(self.stem))
 
     @classmethod
     def of(cls, path: str) -> Memory:
@@ -328,23 +333,28 @@ class Change:
         What the hooks need comes by `prepare`, before they are registered, and even where the file
         is as it should be.
         """
-        former = self.memory.after
-        try:
-            if not self.is_none and self.after is not None and _ours(self.after):
-                self._keep(self.after)
-            if prepare:
-                prepare()
-            if not self.is_none and self.after is None:
+        registers = not self.is_none and self.after is not None and _ours(self.after)
+        with alone(self.memory.place, make=registers):
+            if not self.is_none:
                 self._check_unchanged()
-                os.unlink(self.real)
-            elif not self.is_none and self.after is not None:
-                self._put(self.after)
-        except (OSError, StoreError) as error:
-            self._keep_no_more(former)
-            if isinstance(error, StoreError):
-                raise
-            where = str(error.filename or self.real).partition(f"/{TEMPORARY}")[0]
-            raise StoreError(f"{where}: {error.strerror}; {self.path} was not changed") from error
+            former = self.memory.after
+            try:
+                if registers and self.after is not None:
+                    self._keep(self.after)
+                if prepare:
+                    prepare()
+                if not self.is_none and self.after is None:
+                    self._check_unchanged()
+                    os.unlink(self.real)
+                elif not self.is_none and self.after is not None:
+                    self._put(self.after)
+            except (OSError, StoreError) as error:
+                self._keep_no_more(former)
+                if isinstance(error, StoreError):
+                    raise
+                where = str(error.filename or self.real).partition(f"/{TEMPORARY}")[0]
+                said = f"{where}: {error.strerror}; {self.path} was not changed"
+                raise StoreError(said) from error
 
     def _keep(self, after: bytes) -> None:
         if not self.memory.stem:
@@ -357,7 +367,7 @@ class Change:
     def _keep_no_more(self, former: str) -> None:
         """What was not changed is as it was: nothing is known of it, or what was before."""
         if not _ours(self.before or b""):
-            self.clear()
+            self._clear()
         elif self.memory.after != former:
             try:
                 self.memory.write_note(former)
@@ -411,8 +421,13 @@ class Change:
     def clear(self) -> str:
         """Once all is out: forget the file as it was, and remove directories made for it.
 
-        Gives a note for people where what was kept cannot be removed; else "".
+        Gives a note for people where what was kept cannot be removed; else "". Raises StoreError.
         """
+        with alone(self.memory.place, make=False):
+            again = _ours(read(self.real) or b"")  # by another process, meanwhile
+            return "" if again else self._clear()
+
+    def _clear(self) -> str:
         try:
             for folder in (os.path.dirname(self.real), os.path.dirname(self.memory.stem)):
                 if os.path.isdir(folder):

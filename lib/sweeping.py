@@ -9,9 +9,18 @@ import fcntl
 import os
 import shutil
 import time
+from contextlib import contextmanager
 
-from .founding import TEMPORARY
+from .founding import TEMPORARY, make_directories
 from .litter import RETIRED, remove
+from .stores import Busy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SECONDS = 10.0
+"""How long another process is waited for."""
 
 
 def lock(descriptor: int, otherwise: bool) -> bool:
@@ -50,3 +59,31 @@ def sweep_unlocked(folder: str) -> None:
                     remove(path, None)
         finally:
             os.close(descriptor)
+
+
+@contextmanager
+def alone(folder: str, make: bool) -> Iterator[None]:
+    """Keep other processes out that ask for the same folder, which is made if that is wanted.
+
+    Where it cannot be opened, and where the file system has no locks, it goes on without. Raises
+    Busy.
+    """
+    try:
+        if make:
+            make_directories(folder, 0o700)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        yield
+        return
+    try:
+        give_up = time.monotonic() + SECONDS
+        while not lock(descriptor, otherwise=True):
+            if time.monotonic() > give_up:
+                raise Busy(
+                    f"another process has held {folder} for {SECONDS:g} seconds; nothing was "
+                    "changed, try again"
+                )
+            time.sleep(0.01)
+        yield
+    finally:
+        os.close(descriptor)

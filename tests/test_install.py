@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 
-from lib import installing, settings
+from lib import installing, settings, sweeping
 from lib.exchange import exchange
 from lib.registration import personal
 from tests.conftest import ROOT, SCRIPTS, Hooks
@@ -1074,5 +1074,39 @@ def test_installs_at_once_are_one(hooks, theirs):
         told = process.communicate(timeout=60)[1]
         assert process.returncode == 0 or b"meanwhile" in told
     assert [len(commands(theirs)[event]) for event in ("Stop", "PostToolUse")] == [1, 2]
+    kept = hooks.home / ".local/state/workflow-state/before"
+    assert [path.read_text() for path in kept.glob("*.json")] == [THEIRS]
+    uninstall(hooks)
+    assert theirs.read_text() == THEIRS
+
+
+@pytest.mark.usefixtures("at_home")
+def test_one_that_came_too_late_leaves_what_the_first_has_kept(hooks, theirs):
+    theirs.write_text('{ "hooks": { } }')
+    late = settings.registering(str(theirs), personal("/late", "/python3"))
+    leaving = settings.unregistering(str(theirs))
+    install(hooks)
+    with pytest.raises(settings.StoreError, match="changed by another program meanwhile"):
+        late.apply()
+    leaving.clear()  # it had nothing to take out, and now there is something
+    uninstall(hooks)
+    assert theirs.read_text() == '{ "hooks": { } }'
+
+
+@pytest.mark.usefixtures("at_home")
+def test_one_that_another_process_keeps_waiting_gives_up(hooks, theirs, monkeypatch):
+    place = hooks.home / ".local/state/workflow-state"
+    place.mkdir(parents=True)
+    monkeypatch.setattr(sweeping, "SECONDS", 0.0)
+    change = settings.registering(str(theirs), personal("/bundle", "/python3"))
+    descriptor = os.open(place, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with pytest.raises(settings.StoreError, match="nothing was changed, try again"):
+            change.apply()
+    finally:
+        os.close(descriptor)
+    assert theirs.read_text() == THEIRS
+    change.apply()
     uninstall(hooks)
     assert theirs.read_text() == THEIRS
