@@ -71,7 +71,8 @@ def status(state: State, arguments: argparse.Namespace) -> Answer:
             raise
         return {"directory": state.directory, "session_id": None}, [
             f"Nothing is recorded yet in {state.directory}.",
-            "The hooks record from the next session on, once they are registered.",
+            "Once the hooks are registered, they record from the next tool call on; see "
+            "`workflow-state doctor`, and `workflow-state install`.",
         ]
     rows = [
         ["session", f"{live['session_id']} ({condition(live)})"],
