@@ -529,7 +529,9 @@ def test_a_team_s_copy_is_brought_up_to_date(hooks):
     copy = hooks.project / ".claude/workflow-state"
     (copy / "lib/journal.py").write_text("# old\n")
     (copy / "lib/gone.py").write_text("# no longer\n")
-    assert "2 files" in install(hooks, "--shared")
+    told = install(hooks, "--shared")
+    assert "2 files" in told
+    assert "nothing was changed" not in told
     assert (copy / "lib/journal.py").read_bytes() == (ROOT / "lib/journal.py").read_bytes()
     assert not (copy / "lib/gone.py").exists()
 

@@ -106,7 +106,7 @@ def install(_state: None, arguments: argparse.Namespace) -> Answer:
     change.apply((lambda: installing.copy_bundle(where.copy)) if where.shared else None)
     warnings = installing.warnings(where)
     lines = [
-        f"Already registered in {where.path}; nothing was changed."
+        f"Already registered in {where.path}{'.' if copied else '; nothing was changed.'}"
         if change.is_none
         else f"Registered in {_named(change)}."
     ]
