@@ -350,6 +350,13 @@ MUTATIONS = (
         "tests/test_install.py -k changes_places",
     ),
     Mutation(
+        "an install that came too late leaves what the first has kept",
+        "lib/settings.py",
+        "            if not self.is_none:\n                self._check_unchanged()\n            former",
+        "            former",
+        "tests/test_install.py -k too_late",
+    ),
+    Mutation(
         "a directory that was made for several files goes with the last",
         "lib/settings.py",
         "                self.memory.leave_to(other, directory)\n",
