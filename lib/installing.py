@@ -18,6 +18,7 @@ from .worktree import is_ignored
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 BUNDLE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
@@ -134,6 +135,17 @@ def copy_bundle(target: str) -> list[str]:
         os.close(descriptor)
         shutil.rmtree(fresh, ignore_errors=True)
     return changed
+
+
+def copying(target: str) -> tuple[Callable[[], object], Callable[[], object]]:
+    """What makes the copy, and what takes it away again if there was none."""
+    was_there = os.path.lexists(target)
+
+    def undo() -> None:
+        if not was_there:
+            shutil.rmtree(target, ignore_errors=True)
+
+    return lambda: copy_bundle(target), undo
 
 
 def _claimed(folder: str) -> tuple[str, int]:

@@ -327,11 +327,15 @@ class Change:
         """Whether there is nothing to do."""
         return self.before == self.after
 
-    def apply(self, prepare: Callable[[], object] | None = None) -> None:
+    def apply(
+        self,
+        prepare: Callable[[], object] = lambda: None,
+        undo: Callable[[], object] = lambda: None,
+    ) -> None:
         """Change the file: as a whole, and only if it is still as it was. Raises StoreError.
 
         What the hooks need comes by `prepare`, before they are registered, and even where the file
-        is as it should be.
+        is as it should be; it goes by `undo` where they could not be registered.
         """
         registers = not self.is_none and self.after is not None and _ours(self.after)
         with alone(self.memory.place, make=registers):
@@ -341,16 +345,18 @@ class Change:
             try:
                 if registers and self.after is not None:
                     self._keep(self.after)
-                if prepare:
-                    prepare()
+                prepare()
                 if not self.is_none and self.after is None:
                     self._check_unchanged()
                     os.unlink(self.real)
                 elif not self.is_none and self.after is not None:
                     self._put(self.after)
-            except (OSError, StoreError) as error:
-                self._keep_no_more(former)
-                if isinstance(error, StoreError):
+            except BaseException as error:
+                if self._is_unchanged():
+                    if not _ours(self.before or b""):
+                        undo()
+                    self._keep_no_more(former)
+                if not isinstance(error, OSError):
                     raise
                 where = str(error.filename or self.real).partition(f"/{TEMPORARY}")[0]
                 said = f"{where}: {error.strerror}; {self.path} was not changed"
@@ -407,6 +413,13 @@ class Change:
             if taken == put:
                 raise self._changed_meanwhile()
             put, found = found or b"", taken
+
+    def _is_unchanged(self) -> bool:
+        """False, too, for what failed behind the change: that can be taken back like any other."""
+        try:
+            return read(self.real) == self.before
+        except StoreError:
+            return False
 
     def _check_unchanged(self) -> None:
         if read(self.real) != self.before:

@@ -736,6 +736,7 @@ def test_the_root_of_the_disk_is_no_project(hooks):
 
 @pytest.mark.parametrize("options", [[], ["--shared"], ["--user"]], ids=" ".join)
 def test_of_what_failed_nothing_is_left(hooks, options):
+    hooks.environment["PYTHONDONTWRITEBYTECODE"] = "1"  # or the half of it
     before = Tree(hooks.project, hooks.home)
     done = hooks.cli("install", *options, preexec_fn=small_files)
     assert (done.returncode, done.stdout) == (1, "")
@@ -879,6 +880,38 @@ def test_interrupted_anywhere_the_file_is_the_old_one_or_the_new(
         assert list(theirs.parent.iterdir()) == [theirs]
         assert not (hooks.home / ".local/state/workflow-state/before").exists()
     assert 8 < call < 100
+
+
+@pytest.mark.parametrize(("options", "step"), [([], 1), (["--shared"], 7)])
+def test_interrupted_anywhere_nothing_is_left_or_all_is_done(hooks, options, step):
+    kept = hooks.home / ".local/state/workflow-state/before"
+    for call in range(1, 2000, step):
+        code = struck(hooks, call, "SIGINT", "install", *options)
+        if code == 0:
+            break
+        assert code == 130
+        if (hooks.project / ".claude").exists():
+            assert kept.exists()
+            uninstall(hooks, *options)
+        assert list(hooks.project.iterdir()) == []
+        assert not kept.exists()
+    assert code == 0
+    assert call > 8
+
+
+@pytest.mark.usefixtures("at_home")
+def test_a_disk_that_fails_behind_the_change_still_lets_it_be_taken_back(hooks, local, monkeypatch):
+    local.parent.mkdir()
+    local.write_text('{ "hooks": { } }')
+    change = settings.registering(str(local), personal("/bundle", "/python3"))
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            settings, "sync_names", unittest.mock.Mock(side_effect=OSError(5, "worn out"))
+        )
+        with pytest.raises(settings.StoreError, match="worn out"):
+            change.apply()
+    uninstall(hooks)
+    assert local.read_text() == '{ "hooks": { } }'
 
 
 def test_killed_anywhere_a_copy_can_be_finished_and_taken_out(hooks):

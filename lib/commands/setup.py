@@ -103,7 +103,10 @@ def install(_state: None, arguments: argparse.Namespace) -> Answer:
     if arguments.dry_run:
         more = [f"Would copy to {where.copy}: {len(copied)} files."] if copied else []
         return _would(change, more, copied=copied, warnings=[])
-    change.apply((lambda: installing.copy_bundle(where.copy)) if where.shared else None)
+    if where.shared:
+        change.apply(*installing.copying(where.copy))
+    else:
+        change.apply()
     warnings = installing.warnings(where)
     lines = [
         f"Already registered in {where.path}{'.' if copied else '; nothing was changed.'}"
