@@ -24,6 +24,7 @@ from lib.stores import (
     NewerVersion,
     StoreError,
     locks,
+    parcels,
     redis,
     sqlite,
 )
@@ -217,7 +218,7 @@ class TestManyMachines:
         value = {"password": "correct-horse"}
         store.write(KEYS, "plan", store.seal("plan", {"value": value, "timestamp": journal.now()}))
         with monkeypatch.context() as cut:
-            cut.setattr(redis.Parcel, "arrived", lambda *_: 1 / 0)
+            cut.setattr(parcels.Parcel, "arrived", lambda *_: 1 / 0)
             with pytest.raises(StoreError):
                 store.exchange(10)
         assert b"***" in server.client().hget(
@@ -604,9 +605,9 @@ class TestFaults:
     def test_a_server_killed_in_the_middle_has_what_it_confirmed(self, own_server, tmp_path, busy):
         code = (
             f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-            "from lib.stores import redis\n"
+            "from lib.stores import giving, parcels\n"
             "from lib.stores.opening import open_store\n"
-            "redis.BYTES_AT_A_TIME = 20000; redis.ROWS_AT_A_TIME = 100\n"
+            "giving.BYTES_AT_A_TIME = 20000; giving.ROWS_AT_A_TIME = 100\n"
             "print('begun', flush=True)\n"
             f"open_store({own_server.url!r}, {busy!r}).exchange(60)\n"
         )
@@ -630,16 +631,16 @@ class TestFaults:
     def test_a_sender_killed_in_the_middle_sends_nothing_twice(self, own_server, tmp_path, busy):
         code = (
             f"import os, sys; sys.path.insert(0, {str(ROOT)!r})\n"
-            "from lib.stores import redis\n"
+            "from lib.stores import giving, parcels\n"
             "from lib.stores.opening import open_store\n"
-            "redis.BYTES_AT_A_TIME = 20000; redis.ROWS_AT_A_TIME = 100\n"
-            "real, left = redis.Parcel.arrived, int(sys.argv[1])\n"
+            "giving.BYTES_AT_A_TIME = 20000; giving.ROWS_AT_A_TIME = 100\n"
+            "real, left = parcels.Parcel.arrived, int(sys.argv[1])\n"
             "def arrived(self, *given):\n"
             "    global left\n"
             "    left -= 1\n"
             "    if not left: os._exit(9)\n"
             "    real(self, *given)\n"
-            "redis.Parcel.arrived = arrived\n"
+            "parcels.Parcel.arrived = arrived\n"
             f"open_store({own_server.url!r}, {busy!r}).exchange(60)\n"
         )
         for left in (1, 2, 5, 30, 40):

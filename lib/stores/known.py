@@ -1,0 +1,74 @@
+"""What the server is known to have, kept beside what it is about: in the database itself."""
+
+from __future__ import annotations
+
+from .database import Asking, Savepoint
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .sqlite import Sqlite
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS shared (
+  shelf TEXT NOT NULL, name TEXT NOT NULL, id INTEGER, stamp TEXT NOT NULL,
+  theirs INTEGER NOT NULL, PRIMARY KEY (shelf, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS shared_lists (
+  list INTEGER PRIMARY KEY, mark INTEGER NOT NULL, sent INTEGER NOT NULL, taken INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS removals (
+  shelf TEXT NOT NULL, name TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (shelf, name)
+) WITHOUT ROWID;
+"""
+"""What the server is known to have: which state of each document, and each list up to which mark.
+
+A document is owed when its state is another one, or when it is gone. Beyond a list's mark the rows
+up to the number `sent` were sent already, and of the server's so many `taken`."""
+
+OWED = """
+SELECT documents.shelf, documents.name, documents.id FROM documents
+LEFT JOIN shared ON shared.shelf = documents.shelf AND shared.name = documents.name
+WHERE documents.shelf IN ('keys', 'checkpoints') AND documents.id IS NOT shared.id
+AND NOT (documents.shelf = 'checkpoints' AND (documents.name GLOB 'before-restore-*'
+  OR documents.name GLOB 'before-undo-*' OR documents.name GLOB 'before-migrate-*'))
+ORDER BY documents.id
+"""
+"""What was kept before a change here is for taking back that change, here."""
+
+REMOVED = """
+SELECT shared.shelf, shared.name, coalesce(removals.at, '') FROM shared
+LEFT JOIN documents ON shared.shelf = documents.shelf AND shared.name = documents.name
+LEFT JOIN removals ON shared.shelf = removals.shelf AND shared.name = removals.name
+WHERE documents.id IS NULL AND shared.id IS NOT NULL
+"""
+KNOWN = """
+SELECT documents.id, shared.id, shared.stamp FROM
+(SELECT ? AS shelf, ? AS name) AS asked LEFT JOIN documents USING (shelf, name)
+LEFT JOIN shared USING (shelf, name)
+"""
+ELSEWHERE = """
+SELECT documents.name FROM documents JOIN shared USING (shelf, name)
+WHERE shelf = 'checkpoints' AND theirs AND documents.id = shared.id ORDER BY stamp DESC
+"""
+AGAIN = -1
+"""What stands for a document's state when its removal is to be sent again."""
+
+
+class Changing:
+    """A change under the lock, all or nothing, in the store's own errors."""
+
+    def __init__(self, store: Sqlite) -> None:
+        self._store = store
+
+    def __enter__(self) -> None:
+        self._store.lock().__enter__()
+        self._inner = Savepoint(self._store.database)
+        self._inner.__enter__()
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            with Asking(self._store.database):
+                self._inner.__exit__(kind, error, trace)
+            Asking(self._store.database).__exit__(kind, error, trace)
+        finally:
+            self._store.lock().__exit__()
