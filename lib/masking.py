@@ -72,6 +72,20 @@ _PATTERNS = tuple(
 )
 
 
+_SECRET = re.compile(_SECRET_NAME, re.IGNORECASE)
+
+
+def names_secret(name: str) -> bool:
+    """Whether what stands under a name is a secret by its name."""
+    return bool(_SECRET.search(name))
+
+
+def mask_private_keys(text: str) -> str:
+    """`text` with private keys masked, and nothing else; its time grows with its length only."""
+    pattern, replacement = _PATTERNS[0]
+    return pattern.sub(replacement, text)
+
+
 def mask_tokens(text: str) -> str:
     """`text` with tokens of a known shape masked, and nothing else: for paths."""
     return TOKENS.sub(MASK, text)

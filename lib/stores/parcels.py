@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .. import journal
 from ..jsontext import dumps, loads
 from ..sealing import data_of, sealed, verdict_on
 from . import KEYS
 from .database import keep_aside
+from .withheld import withhold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class Parcel:
 def without_secrets(shelf: str, name: str, document: Document, data: bytes) -> bytes:
     """A document's bytes for others, without the secrets that people saved in its values."""
     given = loads(data.decode())
-    masked = _masked(shelf, given)
+    masked = _masked(shelf, name, given)
     if masked == given:
         return data
     if verdict_on(name, document) == "ours":
@@ -165,38 +165,18 @@ def without_secrets(shelf: str, name: str, document: Document, data: bytes) -> b
     return bytes(data_of(masked))
 
 
-def _masked(shelf: str, document: Document) -> Document:
+def _masked(shelf: str, name: str, document: Document) -> Document:
     """A document without the secrets that people saved in its values.
 
     What a session recorded was masked before it reached the disk.
     """
     if shelf == KEYS:
-        return {**document, "value": _mask(document["value"])}
-    keys = {key: {**kept, "value": _mask(kept["value"])} for key, kept in document["keys"].items()}
+        return {**document, "value": withhold(document["value"], name)}
+    keys = {
+        key: {**kept, "value": withhold(kept["value"], key)}
+        for key, kept in document["keys"].items()
+    }
     for key, kept in keys.items():
         if kept != document["keys"][key]:
             kept.pop("check", None)  # it is of the value before
     return {**document, "keys": keys}
-
-
-def _mask(value: Any, name: str = "") -> Any:
-    if isinstance(value, dict):
-        return {key: _mask(each, key) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_mask(each) for each in value]
-    if not isinstance(value, str):
-        return value
-    if name and value and journal.masked(f"{name}={_HARMLESS}", WINDOW) != f"{name}={_HARMLESS}":
-        return "***"
-    pieces = []
-    while value:
-        # A piece at a time, cut where a word ends: the patterns take their time with long texts.
-        end = len(value) if len(value) <= WINDOW else value.rfind(" ", 1, WINDOW)
-        pieces.append(journal.masked(value[: end if end > 0 else WINDOW], 12 * WINDOW))
-        value = value[end if end > 0 else WINDOW :]
-    return "".join(pieces)
-
-
-WINDOW = 4096
-_HARMLESS = "something"
-"""What no pattern takes for a secret but for the name before it."""
