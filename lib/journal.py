@@ -548,6 +548,20 @@ _TOKEN_SIGNS = (
 )
 
 
+def masked_path(path: str) -> str:
+    """`path` with tokens of a known shape masked: what else it says may well be a name."""
+    for sign in _TOKEN_SIGNS.split():
+        if sign in path:
+            from .signs import may_hold_token
+
+            if may_hold_token(path):
+                from .masking import mask_tokens
+
+                path = mask_tokens(path)
+            break
+    return path
+
+
 def locate(path: str, project: str, base: str) -> str:
     """`path` as it is kept: relative to the project with "/", absolute outside it.
 
@@ -562,15 +576,7 @@ def locate(path: str, project: str, base: str) -> str:
         path = resolve(path, project)
     else:
         path = path[len(project) + 1 :]
-    for sign in _TOKEN_SIGNS.split():
-        if sign in path:
-            from .signs import may_hold_token
-
-            if may_hold_token(path):
-                from .masking import mask_tokens
-
-                path = mask_tokens(path)
-            break
+    path = masked_path(path)
     short = clip(path, _PATH_BYTES)
     if short == path:
         return path

@@ -150,8 +150,9 @@ class State:
     def save_state(self, key: str, value: Any) -> None:
         """Save a value that JSON can hold under a key; atomic and durable.
 
-        In a known session PHASE is pinned and FILES taken as given, in its journal. Raises
-        BadName, BadValue and StateError; the old value is intact then.
+        In a known session PHASE is pinned and FILES taken as given, in its journal, where secrets
+        are masked as those of tool calls are. Raises BadName, BadValue and StateError; the old
+        value is intact then.
         """
         workspace.check_name(key, "key")
         value = _exactly(value)
@@ -459,7 +460,8 @@ class State:
             phase = documents.get(PHASE, {}).get("value")
             was = document.get("session") or {}
             pinned = bool(was.get("phase_pinned")) and was.get(PHASE) == phase
-            restored = {"event": "Restore", "checkpoint": document["name"], "phase": phase}
+            restored = {"event": "Restore", "checkpoint": document["name"]}
+            restored["phase"] = _masked_phase(phase)
             files = _files_records(listed(documents.get(FILES, {}).get("value", [])))
             restored.update(pinned=pinned, set=files[0]["set"])
             at = journal.now()
@@ -517,7 +519,7 @@ class State:
             return
         if not isinstance(phase, str) or not 0 < len(phase) <= 64 or not phase.isprintable():
             raise BadValue(f"{phase!r:.80} is no phase: use 1 to 64 printable characters")
-        self._write({"event": "Phase", "phase": phase, "pinned": True})
+        self._write({"event": "Phase", "phase": _masked_phase(phase), "pinned": True})
 
     def unlink(self) -> None:
         """Let go of what the session inherited: undo of its lineage. Raises UnknownSession."""
@@ -538,11 +540,16 @@ class State:
             self.sessions.write(self.session, *records)
 
 
+def _masked_phase(phase: Any) -> Any:
+    return journal.masked(phase, 12 * 64)[:64] if isinstance(phase, str) else phase
+
+
 def _files_records(paths: Any) -> list[Document]:
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
         raise BadValue(f"{FILES} takes a list of paths; nothing was saved")
     if len(set(paths)) != len(paths):
         raise BadValue(f"{FILES} names a path twice; nothing was saved")
+    paths = [*dict.fromkeys(map(journal.masked_path, paths))]
     pieces = [piece.get("paths", []) for piece in in_pieces({"paths": paths})]
     token = os.urandom(4).hex()
     return [

@@ -660,7 +660,7 @@ LISTS = {
     "line breaks and quotes": ['a\nb"c\\d\x1b[31m', "\u2028", "\0"],
     "absolute and odd": ["/etc/hosts", "../up", "a//b", ".", " "],
     "an empty path": [""],
-    "like a secret": ["ghp_0123456789abcdefghijklmnopqrstuvwxyz.txt"],
+    "nearly like a secret": ["ghp_short.txt", "token=x.txt", "sk-learn/password.py"],
 }
 
 
@@ -684,6 +684,30 @@ def test_a_list_that_names_a_file_twice_is_kept_as_it_is_or_refused(known):
     except BadValue:
         return
     assert known.load_state("files_processed") == paths
+
+
+def test_a_secret_in_a_saved_list_or_phase_never_reaches_the_disk(hooks, known):
+    token = "gh" + "p_0123456789abcdefghijklmnopqrstuvwxyz"
+    known.save_state("files_processed", ["a.py", f"{token}.txt", f"{token}1.txt", "b.py"])
+    assert known.load_state("files_processed") == ["a.py", "***.txt", "b.py"]
+    known.save_state("current_phase", "deploy with token=hunter2Xq")
+    assert known.load_state("current_phase") == "deploy with token=***"
+    known.checkpoint_session("Stop")
+    # Saved where no session is known it is a value of the user's; restored it becomes a record.
+    plain = State(hooks.directory, "")
+    plain.save_state("current_phase", "token=hunter2Xq")
+    plain.save_state("files_processed", [f"{token}.txt"])
+    name = plain.checkpoint("named")
+    plain.delete_state("current_phase")
+    plain.delete_state("files_processed")
+    known.restore_checkpoint(name)
+    assert known.load_state("current_phase") == "token=***"
+    plain.delete_checkpoint(name)
+    for key in ("current_phase", "files_processed"):
+        plain.delete_state(key)
+    known.checkpoint_session("Stop")
+    kept = [path.read_bytes() for path in hooks.directory.rglob("*") if path.is_file()]
+    assert not [data for data in kept if b"hunter2Xq" in data or token.encode() in data]
 
 
 def test_a_list_can_be_saved_again_and_again(known):
