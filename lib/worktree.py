@@ -83,6 +83,28 @@ def main_checkout(project: str) -> str:
     return os.path.normpath(os.path.join(project, main)) if found else ""
 
 
+def remote_of(project: str) -> str | None:
+    """The address of the remote `origin`, or of the only one, as git would use it.
+
+    "" where there is none, None where git is not there, refuses, or takes too long. Raises OSError.
+    """
+    repository = repository_of(project)
+    if not repository:
+        return ""
+    give_up = time.monotonic() + GIT_SECONDS
+    found = _git(repository, ["remote", "get-url", "origin"], GIT_SECONDS)
+    if found is None:
+        names = _git(repository, ["remote"], give_up - time.monotonic())
+        if names is None:
+            return None
+        only = os.fsdecode(names).splitlines()
+        if len(only) != 1:
+            return ""
+        get = ["remote", "get-url", "--", *only]
+        found = _git(repository, get, give_up - time.monotonic())
+    return None if found is None else found.decode("utf-8", "replace").strip()
+
+
 def is_ignored(project: str, path: str) -> bool | None:
     """Whether git leaves a file of the project, which is there, out; None where git cannot say."""
     if not os.path.lexists(f"{project}/.git"):

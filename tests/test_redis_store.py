@@ -30,6 +30,7 @@ from lib.stores import (
 )
 from lib.stores.identity import normalised, project_name
 from lib.stores.opening import open_store
+from lib.stores.server import place_of
 from lib.table import Table
 from tests.conftest import ROOT, Hooks
 from tests.redis_server import Server, free_port
@@ -549,6 +550,24 @@ class TestSecrets:
             assert not path.is_file() or self.PASSWORD.encode() not in path.read_bytes()
 
 
+ADDRESSES = {
+    "redis://h:1/0?password=hun@ter2": "redis://...",
+    "redis://u:hunter2@h:1/0": "redis://h:1/0",
+    "redis://:hun?ter2@h": "redis://...",
+    "redis://:hun#ter2@h/0": "redis://...",
+    "redis://:hun/ter2@h": "redis://h",
+    "redis://u:p@hun?ter2@h": "redis://...",
+    "redis://u:hunter2": "redis://...",
+    "rediss://[::1]:6379/1?ssl_cert_reqs=none": "rediss://[::1]:6379/1",
+    "unix://u:hunter2@/run/redis.sock?db=1": "unix:///run/redis.sock",
+}
+
+
+@pytest.mark.parametrize(("url", "place"), ADDRESSES.items())
+def test_a_server_is_told_without_user_and_password(url, place):
+    assert place_of(url) == place
+
+
 class TestFaults:
     """Nothing is lost, and nothing is there twice."""
 
@@ -1000,6 +1019,22 @@ REMOTES = {
     "scp": "git@github.com:owner/name.git",
     "scp without a user": "github.com:owner/name",
     "git": "git://github.com/owner/name.git",
+    "with a token in its query": "https://github.com/owner/name.git?private_token=hunter2",
+    "with a fragment": "https://github.com/owner/name#hunter2",
+    "in other case": "git@GitHub.com:Owner/Name.git",
+}
+
+
+CONFIGURATIONS = {
+    "another case": '[Remote "origin"]\n\tURL = git@github.com:owner/name.git\n',
+    "one line": '[remote "origin"] url = git@github.com:owner/name.git\n',
+    "a comment behind it": '[remote "origin"]\n\turl = github.com:owner/name ; mine\n',
+    "a comment before it": '[remote "origin"]\n#url = x:y/z\n;url = x:y/z\nurl = github.com:owner/name\n',
+    "continuation lines": '[remote "origin"]\n\turl = git@github.com:ow\\\nner/name\n',
+    "quotes": '[remote "origin"]\n\turl = "https://github.com/owner/name" # mine\n',
+    "insteadOf": '[url "git@github.com:"]\ninsteadOf = gh:\n[remote "origin"]\nurl = gh:owner/name\n',
+    "the only one": '[remote "up.\\"stream"]\n\turl = git@github.com:owner/name\n',
+    "the first of two": '[remote "a"]\nurl = h:o/n\n[remote "origin"]\nurl = github.com:owner/name\n',
 }
 
 
@@ -1008,9 +1043,62 @@ class TestIdentity:
     def test_all_forms_of_a_remote_are_one_project(self, remote):
         assert normalised(remote) == "github.com/owner/name"
 
-    @pytest.mark.parametrize("remote", ["", "/srv/git/name.git", "../name", "file:///srv/name"])
+    @pytest.mark.parametrize(
+        "remote",
+        [
+            *("", "/srv/git/name.git", "../name", "file:///srv/name", "./a:b"),
+            *("C:/x/y", "C:\\x", "ext::sh -c x"),
+        ],
+    )
     def test_a_path_names_nothing_on_another_machine(self, remote):
         assert normalised(remote) == ""
+
+    @pytest.mark.parametrize(
+        "remote", ["ssh://git@[::1]:22/o/N", "git@[::1]:o/N", "http://[::1]/o/N"]
+    )
+    def test_an_address_in_brackets_is_a_host(self, remote):
+        assert normalised(remote) == "[::1]/o/N"
+
+    @pytest.mark.parametrize("with_git", [True, False], ids=["git", "no git"])
+    @pytest.mark.parametrize("configuration", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
+    def test_whatever_git_takes_for_a_remote_is_one(
+        self, configuration, with_git, tmp_path, monkeypatch
+    ):
+        monkeypatch.delenv("WORKFLOW_STATE_PROJECT")
+        subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+        with open(tmp_path / ".git" / "config", "a", encoding="utf-8") as file:
+            file.write(configuration)
+        if not with_git:
+            monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+        assert project_name(f"{tmp_path}/.claude/state") == "github.com/owner/name"
+
+    def test_what_git_refuses_is_read_without_it(self, tmp_path, monkeypatch):
+        monkeypatch.delenv("WORKFLOW_STATE_PROJECT")
+        subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+        with open(tmp_path / ".git" / "config", "a", encoding="utf-8") as file:
+            file.write(
+                '[core]\n\trepositoryformatversion = 99\n[remote "origin"]\n\turl = h.org:o/n\n'
+            )
+        assert project_name(f"{tmp_path}/.claude/state") == "h.org/o/n"
+
+    def test_a_state_directory_elsewhere_is_of_the_project_that_is_worked_on(
+        self, tmp_path, monkeypatch
+    ):
+        monkeypatch.delenv("WORKFLOW_STATE_PROJECT")
+        project = tmp_path / "project"
+        subprocess.run(["git", "init", "-q", str(project)], check=True)
+        git = ["git", "-C", str(project), "remote", "add", "origin", REMOTES["scp"]]
+        subprocess.run(git, check=True)
+        monkeypatch.delenv("CLAUDE_PROJECT_DIR", raising=False)
+        monkeypatch.chdir(project)
+        assert project_name(f"{tmp_path}/elsewhere") == "github.com/owner/name"
+
+    def test_two_names_are_two_projects(self, monkeypatch):
+        found = []
+        for name in ("a b", "a_b", "a%20b", "a{b", "tëam/Name-1.2"):
+            monkeypatch.setenv("WORKFLOW_STATE_PROJECT", name)
+            found.append(project_name("/nowhere/.claude/state"))
+        assert found == ["a%20b", "a_b", "a%2520b", "a%7Bb", "tëam/Name-1.2"]
 
     def test_it_is_found_in_git_also_in_a_linked_worktree(self, tmp_path, monkeypatch):
         monkeypatch.delenv("WORKFLOW_STATE_PROJECT")

@@ -4,53 +4,89 @@ from __future__ import annotations
 
 import os
 
-from .. import journal
+from .. import journal, workspace, worktree
 from . import StoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LIMIT = 1 << 18
 """Bytes of a git configuration that are read."""
+
+_CASELESS = ("github.com", "gitlab.com", "bitbucket.org")
+"""Hosts that find a repository whatever the case of its name."""
 
 
 def project_name(directory: str) -> str:
     """The name under which machines share the project of a state directory. Raises StoreError."""
     given = journal.environment("WORKFLOW_STATE_PROJECT")
-    name = given or normalised(_remote(directory[:-14] or "/"))
+    name = given or normalised(_remote(workspace.project_of(directory)))
     if not name:
         raise StoreError(
             "machines know a project by its git remote `origin`, and this one has none: set "
             "WORKFLOW_STATE_PROJECT to a name of it, the same on each machine"
         )
-    return "".join(
-        [letter if letter.isprintable() and letter not in "{} " else "_" for letter in name]
-    )
+    return "".join(map(_encoded, name))
+
+
+def _encoded(letter: str) -> str:
+    """A letter as it may stand in a key of the server; no two names become one."""
+    if letter.isprintable() and letter not in "{} %":
+        return letter
+    return "".join(f"%{byte:02X}" for byte in letter.encode("utf-8", "surrogatepass"))
 
 
 def normalised(remote: str) -> str:
-    """One name for all forms of a remote's address, without a user, a password or a port."""
-    rest = remote.strip()
+    """One name for all forms of a remote's address, without user, password, port, and query."""
+    rest = remote.strip().partition("?")[0].partition("#")[0]
     scheme, found, after = rest.partition("://")
     if found:
-        if scheme == "file":
+        if scheme.lower() == "file":
             return ""  # a path names nothing on another machine
         host, _, path = after.partition("/")
-        host = host.rpartition("@")[2].partition(":")[0]
-    elif ":" in rest.partition("/")[0]:  # git@host:owner/name
-        host, _, path = rest.partition(":")
-        host = host.rpartition("@")[2]
-    else:
-        return ""
-    path = path.strip("/")
-    path = path.removesuffix(".git")
-    return f"{host.lower()}/{path}" if host and path else ""
+        host = _without_port(host.rpartition("@")[2])
+    else:  # git@host:owner/name
+        host, path = _host_and_path(rest)
+    host = host.lower()
+    path = path.strip("/").removesuffix(".git").rstrip("/")
+    if host in _CASELESS:
+        path = path.lower()
+    return f"{host}/{path}" if host and path else ""
+
+
+def _without_port(host: str) -> str:
+    address, closed, _ = host.partition("]")  # [::1]:22
+    return address + "]" if closed else host.partition(":")[0]
+
+
+def _host_and_path(address: str) -> tuple[str, str]:
+    user, at, rest = address.partition("@")
+    if not at or "/" in user or ":" in user:
+        rest = address
+    host, colon, path = rest.partition("]:" if rest.startswith("[") else ":")
+    # A drive's letter is no host, nor is a helper's name: C:/x, ext::command.
+    if not colon or "/" in host or (not at and len(host) == 1) or path.startswith(":"):
+        return "", ""
+    return (host + "]" if rest.startswith("[") else host), path
 
 
 def _remote(project: str) -> str:
-    """The address of the remote `origin`, or of the only one, in a project's git configuration."""
+    """The address of the remote `origin`, or of the only one; git is asked, where there is one."""
+    try:
+        found = worktree.remote_of(project)
+    except OSError:
+        found = None
+    return _read_remote(project) if found is None else found
+
+
+def _read_remote(project: str) -> str:
+    """The same, from the configuration of the repository alone."""
     here = project.rstrip("/")
     while here:
-        found = _configuration(here + "/.git")
-        if found is not None:
-            return _origin(found)
+        text = _configuration(here + "/.git")
+        if text is not None:
+            return _origin(text)
         here = here.rpartition("/")[0]
     return ""
 
@@ -78,14 +114,46 @@ def _read(path: str) -> str:
 
 def _origin(configuration: str) -> str:
     urls: dict[str, str] = {}
-    section = ""
-    for line in configuration.splitlines():
-        text = line.strip()
-        if text.startswith("["):
-            section = text
-        name, equals, value = text.partition("=")
-        if section.startswith('[remote "') and equals and name.strip() == "url":
-            urls.setdefault(section[9:].partition('"')[0], value.strip().strip('"'))
-    if "origin" in urls:
-        return urls["origin"]
-    return next(iter(urls.values())) if len(urls) == 1 else ""
+    instead: dict[str, str] = {}
+    for section, of, name, value in _settings(configuration):
+        if (section, name) == ("remote", "url"):
+            urls.setdefault(of, value)
+        elif (section, name) == ("url", "insteadof"):
+            instead[value] = of
+    url = urls.get("origin") or (next(iter(urls.values())) if len(urls) == 1 else "")
+    begins = max((each for each in instead if url.startswith(each)), key=len, default="")
+    return instead[begins] + url[len(begins) :] if begins else url
+
+
+def _settings(text: str) -> Iterator[tuple[str, str, str, str]]:
+    """Section, subsection, name and value of each line: git-config(1), "Syntax"."""
+    import re
+
+    header = re.compile(r"""\[\s*([\w.-]+)(?:\s+"((?:[^"\\]|\\.)*)")?\s*\]\s*(.*)""")
+    section = of = ""
+    for line in text.replace("\\\r\n", "").replace("\\\n", "").splitlines():
+        rest = line.strip()
+        found = header.match(rest)
+        if found:
+            section, of, rest = found[1].lower(), found[2] or "", found[3]
+            of = re.sub(r"\\(.)", r"\1", of)
+        name, equals, value = rest.partition("=")
+        if equals and rest[0] not in "#;":
+            yield section, of, name.strip().lower(), _value(value)
+
+
+def _value(text: str) -> str:
+    """What a value says: without quotes, and without a comment behind it."""
+    letters = []
+    quoted = False
+    following = iter(text.strip())
+    for letter in following:
+        if letter == '"':
+            quoted = not quoted
+        elif letter == "\\":
+            letters.append(next(following, ""))
+        elif letter in "#;" and not quoted:
+            break
+        else:
+            letters.append(letter)
+    return "".join(letters).strip()

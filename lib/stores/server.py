@@ -15,13 +15,28 @@ if TYPE_CHECKING:
 
 
 def place_of(url: str) -> str:
-    """The server for people: never the user or the password."""
+    """The server for people: never the user or the password, nor what may be a part of them."""
     scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
+    address, _, query = rest.replace("#", "?").partition("?")
+    place = address.rpartition("@")[2]
+    host, _, path = place.partition("/")
+    _, colon, port = host.rpartition(":")
+    # Where @, ? or / stand as they are in a password it ends elsewhere than it seems.
+    is_doubtful = (
+        "@" in query
+        or (colon and not port.isdigit() and not host.endswith("]"))
+        or (scheme != "unix" and path and not path.isdigit())
+    )
+    return f"{scheme}://{'...' if is_doubtful else place}"
+
+
+SILENCE = 5.0
+"""Seconds that a server may take to accept a connection, and for each answer."""
 
 
 def connect(url: str, seconds: float) -> Any:
-    """A client of the server at a URL that waits so long for each answer. Raises StoreError.
+    """A client of the server at a URL that waits at most so long for each answer, nor longer
+    than SILENCE. Raises StoreError.
 
     User and password may be in WORKFLOW_STATE_REDIS_USER and WORKFLOW_STATE_REDIS_PASSWORD.
     """
@@ -32,8 +47,8 @@ def connect(url: str, seconds: float) -> Any:
     try:
         return redis.Redis.from_url(
             url,
-            socket_timeout=seconds,
-            socket_connect_timeout=seconds,
+            socket_timeout=min(seconds, SILENCE),
+            socket_connect_timeout=min(seconds, SILENCE),
             retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
             **{name: value for name, value in given.items() if value},
         )
