@@ -98,7 +98,8 @@ class UnknownSession(StateError, LookupError):
     """There is no session of that id, or none at all."""
 
 
-def _stamp() -> str:
+def time_stamp() -> str:
+    """The time as it stands in the names of checkpoints, to the millisecond."""
     seconds = time.time()
     return (
         time.strftime("%Y%m%d_%H%M%S", time.gmtime(seconds)) + f"_{int(seconds * 1000) % 1000:03d}"
@@ -267,7 +268,7 @@ class State:
         store = self.store
         with store.lock():
             if name is None:
-                name = self._unused(_stamp())
+                name = self._unused(time_stamp())
             known = self._known()
             last = self.sessions.last() if known is None else ""
             live = self.sessions.live(last) if last else known
@@ -473,7 +474,7 @@ class State:
         """A name behind those of before, though the clock may have gone back since."""
         last = self._safeties(prefix, trigger)[-1:]
         return self._unused(
-            max([prefix + _stamp(), *(name[: len(prefix) + STAMP] for name in last)])
+            max([prefix + time_stamp(), *(name[: len(prefix) + STAMP] for name in last)])
         )
 
     def _safeties(self, prefix: str, trigger: str) -> list[str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 
 from .. import settings
+from ..journal import environment
 from ..lineage import running
 from ..migration import migrate as move
+from ..stores.server import place_of
 from ..variables import setting
 from .answers import add
 from .progress import Progress
@@ -20,17 +22,25 @@ if TYPE_CHECKING:
     from .answers import Answer
 
 _MORE = """\
-The store in use is only read, and stays as it is. What is there already is passed over, so a
-migration that was ended goes on where it was, and one that is repeated copies what is new.
+The store in use is only read, and stays as it is. The new one gets the same keys, and no others;
+what was saved later there stays, and what is replaced or removed there is first kept in a
+checkpoint of it, before-migrate-TIME. What a server shares with other machines is not removed. What
+is there already is passed over, so a migration that was ended goes on where it was.
 
-Then your settings for the project choose the new store, from the next session on. A password is
-never written there: give it in WORKFLOW_STATE_REDIS_PASSWORD.
+Then your settings for the project choose the new store, from the next session on: unless something
+had to be left. A password is never written there: give it in WORKFLOW_STATE_REDIS_PASSWORD.
+
+With --from another store than the one in use is copied from: what is new there, and nothing is
+removed. The settings stay as they are.
 """
 _END = """\
 examples:
   workflow-state migrate --to sqlite
   workflow-state migrate --to redis://cache.example.org --shared
+  workflow-state migrate --from json --to sqlite
 """
+_TOLD = 5
+"""Names that are told of many."""
 
 
 def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
@@ -47,6 +57,9 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--to", metavar="URL", required=True, help="json, sqlite, sqlite:///PATH, or redis://HOST"
     )
+    parser.add_argument(
+        "--from", dest="source", metavar="URL", help="copy what is new in this store (default: all)"
+    )
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--shared", action="store_true", help="choose it in .claude/settings.json, for a team"
@@ -57,38 +70,102 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 
 def migrate(state: State, arguments: argparse.Namespace) -> Answer:
-    """Copy, then choose: a migration that failed chooses nothing."""
-    variables = {"WORKFLOW_STATE_STORE": arguments.to}
-    if not arguments.to.startswith(("json", "sqlite")) and os.environ.get("WORKFLOW_STATE_PROJECT"):
+    """Copy, then choose: a migration that failed, or left something, chooses nothing."""
+    new, old = arguments.to, environment("WORKFLOW_STATE_STORE") or "json"
+    variables = {"WORKFLOW_STATE_STORE": new}
+    if not new.startswith(("json", "sqlite")) and os.environ.get("WORKFLOW_STATE_PROJECT"):
         variables["WORKFLOW_STATE_PROJECT"] = os.environ["WORKFLOW_STATE_PROJECT"]
     change = None
-    if not arguments.copy_only and not _holds_password(arguments.to):
-        place = settings.places(state.project)["project" if arguments.shared else "local"]
+    chooses = not (arguments.copy_only or arguments.source)
+    place = settings.places(state.project)["project" if arguments.shared else "local"]
+    if chooses and not _holds_password(new):
         change = setting(place, variables)  # a file that cannot be changed is told of first
     with Progress("migrate") as progress:
-        found = move(state, arguments.to, progress.items)
+        found = move(state, new, progress.items, arguments.source or "")
     state.sessions.notices += found["left"]
-    lines = [
-        f"{found['copied']} keys and checkpoints were copied, {found['there']} were there already; "
-        "what is here is left as it is."
-    ]
-    if change:
+    lines = _told(found)
+    if found["left"]:
+        change = None
+        lines.append(
+            "Something was left, which is told beside this, so the settings stay as they are: mend "
+            f"it and run this again, or set WORKFLOW_STATE_STORE in {place} to go without it."
+        )
+    elif change:
         change.apply()
         lines.append(f"{change.path} chooses it, from the next session on.")
-    elif not arguments.copy_only:
+    elif chooses:
         lines.append(
             "The settings were left: an address with a password is written to no file. Give it in "
             "WORKFLOW_STATE_STORE, or the password in WORKFLOW_STATE_REDIS_PASSWORD."
         )
-    still = [] if arguments.copy_only else running(state)
+    still = running(state) if chooses and not found["left"] else []
     if still:
-        lines.append(
-            f"Running now, and in the old store until they end: {', '.join(still)}. Run this "
-            "again then, for what they save meanwhile."
-        )
-    return {**found, "settings": change.path if change else None, "running": still}, lines
+        lines += [
+            f"Running now, and in the old store until they end: {', '.join(still)}. For what they "
+            "save meanwhile run then:",
+            f"  workflow-state migrate --from {_shown(old)} --to {_shown(new)}",
+        ]
+    answer = {**found, "settings": change.path if change else None, "running": still}
+    return answer, lines, 1 if found["left"] else 0
+
+
+def _told(found: dict[str, Any]) -> list[str]:
+    lines = [
+        f"{found['copied']} keys and checkpoints were copied, {found['there']} were there already; "
+        "what is here is left as it is."
+    ]
+    if found["later"]:
+        lines.append(f"Saved later there, and left so: {_named(found['later'])}.")
+    for verb in ("replaced", "removed"):
+        if found[verb]:
+            lines.append(f"Keys {verb} there: {_named(found[verb])}.")
+    if found["kept"]:
+        kept = " and ".join(found["kept"])
+        lines.append(f"As they were before, keys are in the checkpoint {kept} of the new store.")
+    return lines
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
+    return ", ".join(names[:_TOLD]) + more
+
+
+def _shown(url: str) -> str:
+    from shlex import quote
+
+    return quote(place_of(url) if _holds_password(url) else url)
+
+
+_HARMLESS = frozenset(
+    """db username protocol client_name max_connections health_check_interval retry_on_timeout
+    socket_timeout socket_connect_timeout socket_keepalive ssl_ca_certs ssl_ca_path ssl_certfile
+    ssl_keyfile ssl_cert_reqs ssl_check_hostname ssl_min_version""".split()
+)
+"""Options in an address that hold no secret."""
 
 
 def _holds_password(url: str) -> bool:
-    user, _, _ = url.partition("://")[2].rpartition("@")
-    return ":" in user or "password=" in url
+    """Whether an address holds a password, or what may be one."""
+    from urllib.parse import parse_qsl, unquote, urlsplit
+
+    if "://" not in url or url.startswith("sqlite:///"):
+        return False
+    try:
+        parts = urlsplit(url)
+        options = parse_qsl(parts.query, keep_blank_values=True)
+    except ValueError:
+        return True
+    user, at, _ = parts.netloc.rpartition("@")
+    names = {name for name, _ in options}
+    return (
+        ":" in unquote(user)
+        or "@" in user + parts.path + parts.query + parts.fragment
+        or not names <= _HARMLESS
+        or bool(parts.fragment)
+        or (not at and not (parts.netloc.endswith("]") or _is_host(parts.netloc)))
+    )
+
+
+def _is_host(place: str) -> bool:
+    _, colon, port = place.partition(":")
+    return not colon or port.isdigit() or place.startswith("[")
