@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from lib import journal
+from lib.commands import migrate as command
 from lib.migration import migrate
 from lib.state import State
-from lib.stores import CHECKPOINTS, KEYS, StoreError
+from lib.stores import CHECKPOINTS, KEYS, StoreError, proof
 from lib.stores.opening import open_store
+from lib.stores.redis import Redis
 from tests.redis_server import Server
 from tests.store_contract import PATHS, call
 
@@ -248,9 +251,166 @@ def test_from_one_server_to_another(servers, directory, monkeypatch, tmp_path):
     assert content(servers[1].url, other) == shared(before)
 
 
+FILED = [way for way in WAYS if "redis" not in way]
+
+
+@pytest.mark.parametrize("way", FILED, ids="-".join)
+def test_what_was_removed_does_not_come_back_with_the_way_back(way, urls, directory, monkeypatch):
+    there, here = urls[way[0]], urls[way[1]]
+    monkeypatch.setenv("WORKFLOW_STATE_STORE", here)
+    for key in ("one", "two"):
+        State(directory, "").save_state(key, key)
+    State(directory, "").checkpoint("only-here")
+    migrate(State(directory, ""), there)
+    monkeypatch.setenv("WORKFLOW_STATE_STORE", there)
+    state = State(directory, "")
+    assert state.delete_state("one")
+    state.save_state("two", "anew")
+    state.delete_checkpoint("only-here")
+    found = migrate(state, here)
+    assert (found["removed"], found["replaced"], found["left"]) == (["one"], ["two"], [])
+    monkeypatch.setenv("WORKFLOW_STATE_STORE", here)
+    state = State(directory, "")
+    assert (state.keys(), state.load_state("two")) == (["two"], "anew")
+    (kept,) = found["kept"]
+    assert {each["name"] for each in state.checkpoints()} == {"only-here", kept}
+    assert kept.startswith("before-migrate-")
+    state.restore_checkpoint(kept)
+    assert (state.load_state("one"), state.load_state("two")) == ("one", "two")
+
+
+@pytest.mark.parametrize("way", FILED, ids="-".join)
+def test_what_was_saved_later_there_stays_and_is_told(way, urls, directory, monkeypatch):
+    def save(url: str, key: str, value: str, at: str) -> None:
+        store = open_store(url, directory)
+        store.write(KEYS, key, store.seal(key, {"value": value, "timestamp": at}))
+        checkpoint = {"v": 1, "name": key, "created": at, "trigger": value, "keys": {}}
+        store.write(CHECKPOINTS, key, store.seal(key, {**checkpoint, "session": None}))
+
+    source, target = urls[way[0]], urls[way[1]]
+    monkeypatch.setenv("WORKFLOW_STATE_STORE", source)
+    for key, ours, theirs in (("earlier", "2", "1"), ("later", "2", "3")):
+        save(source, key, "ours", f"2026-01-0{ours}T00:00:00.000Z")
+        save(target, key, "theirs", f"2026-01-0{theirs}T00:00:00.000Z")
+    found = migrate(State(directory, ""), target)
+    assert sorted(found["later"]) == ["checkpoints later", "keys later"]
+    assert (found["replaced"], found["copied"]) == (["earlier"], 2)
+    store = open_store(target, directory)
+    for key, whose in (("earlier", "ours"), ("later", "theirs")):
+        assert store.read(KEYS, key)["value"] == whose
+        assert store.read(CHECKPOINTS, key)["trigger"] == whose
+
+
+def test_of_keys_that_may_only_be_unreadable_none_is_removed(urls, directory, monkeypatch):
+    fill(directory)
+    migrate(State(directory, ""), urls["sqlite"])
+    (Path(directory) / f"{journal.stem('Plan')}.json").write_text("{")
+    found = migrate(State(directory, ""), urls["sqlite"])
+    assert len(found["left"]) == 1
+    assert found["removed"] == []
+    assert open_store(urls["sqlite"], directory).read(KEYS, "Plan")["value"]["step"] == 1
+
+
+def test_from_another_store_what_is_new_is_copied_and_nothing_is_removed(
+    urls, directory, monkeypatch
+):
+    State(directory, "").save_state("old", 1)
+    monkeypatch.setenv("WORKFLOW_STATE_STORE", urls["sqlite"])
+    state = State(directory, "")
+    state.save_state("new", 2)
+    found = migrate(state, urls["sqlite"], source_url="json")
+    assert (found["copied"], found["removed"], found["kept"]) == (1, [], [])
+    assert state.keys() == ["new", "old"]
+
+
+def test_at_a_server_nothing_of_others_is_removed_and_nothing_forgotten_is_sent(
+    servers, directory, monkeypatch, tmp_path
+):
+    (tmp_path / "other").mkdir()
+    other = str(tmp_path / "other" / ".claude" / "state")
+    store = open_store(servers[0].url, other)
+    store.write(KEYS, "theirs", store.seal("theirs", {"value": 1, "timestamp": journal.now()}))
+    store.exchange(60)
+    # What was left in SQLite when this machine went back to JSON is of no use to others.
+    monkeypatch.setenv("WORKFLOW_STATE_STORE", "sqlite")
+    State(directory, "").save_state("forgotten", 1)
+    monkeypatch.setenv("WORKFLOW_STATE_STORE", "json")
+    State(directory, "").save_state("ours", 1)
+    found = migrate(State(directory, ""), servers[0].url)
+    assert (found["removed"], found["left"]) == (["forgotten"], [])
+    for each in (directory, other):
+        store = open_store(servers[0].url, each)
+        store.exchange(60)
+        assert store.names(KEYS) == ["ours", "theirs"]
+
+
+class TestProof:
+    """After a migration the server is asked, not what is known of it here."""
+
+    @pytest.fixture
+    def moved(self, servers, directory, monkeypatch):
+        fill(directory)
+        assert migrate(State(directory, ""), servers[0].url)["left"] == []
+        return open_store(servers[0].url, directory), servers[0].client()
+
+    @pytest.mark.parametrize("what", ["documents", "stamps"])
+    def test_a_document_that_is_not_there_is_missed(self, moved, what):
+        store, client = moved
+        client.hdel(f"workflow-state:{{moved}}:{what}", "keys/Plan")
+        assert proof.not_there(store) == ["keys Plan"]
+
+    def test_rows_that_are_not_there_are_missed(self, moved):
+        store, client = moved
+        assert proof.not_there(store) == []
+        name = next(client.scan_iter("workflow-state:{moved}:rows:*"))
+        client.zpopmin(name)
+        assert "checkpoints Named-3" in proof.not_there(store)
+
+    def test_what_has_not_arrived_is_told(self, servers, directory, monkeypatch):
+        monkeypatch.setenv("WORKFLOW_STATE_STORE", "sqlite")
+        State(directory, "").save_state("plan", 1)
+        monkeypatch.setattr(Redis, "exchange", lambda *_: None)  # as one whose time was up
+        found = migrate(State(directory, ""), servers[0].url)
+        assert found["left"] == ["keys plan has not arrived at the server"]
+
+
 def test_to_itself_is_refused(directory):
     with pytest.raises(StoreError, match="in use"):
         migrate(State(directory, ""), "json")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:hunter2@h",
+        "redis://user:hunter2@h:1/0",
+        "redis://user%3Ahunter2@h",
+        "redis://h?password=hunter2",
+        "redis://h?pass%77ord=hunter2",
+        "redis://h?db=1&PASSWORD=hunter2",
+        "redis://h?db=1;password=hunter2",
+        "redis://h?db=1#password=hunter2",
+        "redis://:hun?ter2@h",
+        "redis://:hun/ter2@h",
+        "redis://user:hunter2",
+        "redis://[::1",
+        "rediss://h?ssl_password=hunter2",
+        "unix://user:hunter2@/run/redis.sock",
+    ],
+)
+def test_what_may_be_a_password_counts_as_one(url):
+    assert command._holds_password(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("json", "sqlite", "sqlite:///a:b@c?password=x", "redis://h", "redis://user@h:1/0"),
+        *("rediss://[::1]:6379/1?ssl_ca_certs=/a%20b", "unix:///run/redis.sock?db=1"),
+    ],
+)
+def test_an_address_without_a_password_may_be_written(url):
+    assert not command._holds_password(url)
 
 
 class TestCommand:
@@ -313,10 +473,50 @@ class TestCommand:
         assert "line 1, column 2" in done.stderr
         assert not (hooks.directory / "state.sqlite3").exists()
 
-    def test_who_is_running_is_told(self, hooks):
+    def test_who_is_running_is_told_and_what_to_run_when_they_have_ended(self, hooks):
         hooks.environment["CLAUDE_PID"] = str(os.getpid())
         hooks.prompt("one")
-        assert "until they end: one." in hooks.cli("migrate", "--to", "sqlite").stdout
+        told = hooks.cli("migrate", "--to", "sqlite").stdout
+        assert "until they end: one." in told
+        saved = {**hooks.env(), "WORKFLOW_STATE_STORE": "json"}
+        assert hooks.cli("set", "note", "1", env=saved).returncode == 0
+        hooks.environment["WORKFLOW_STATE_STORE"] = "sqlite"  # as the settings say by now
+        assert hooks.cli("set", "new", "2").returncode == 0
+        command = told.splitlines()[-1].split()
+        assert command[0] == "workflow-state"
+        done = hooks.cli(*command[1:])
+        assert (done.returncode, done.stderr) == (0, "")
+        assert hooks.cli("get").stdout.split() == ["new", "note"]
+
+    def test_where_something_was_left_the_new_store_is_not_chosen(self, hooks):
+        local = hooks.project / ".claude" / "settings.local.json"
+        hooks.cli("set", "k", "1")
+        file = hooks.directory / "k.json"
+        file.write_text(file.read_text().replace("{\n", '{\n  "v": 2,\n', 1))
+        done = hooks.cli("migrate", "--to", "sqlite")
+        assert done.returncode == 1
+        assert "format version 2" in done.stderr
+        assert "run this again" in done.stdout
+        assert "WORKFLOW_STATE_STORE" in done.stdout
+        assert not local.exists()
+        file.unlink()
+        assert hooks.cli("migrate", "--to", "sqlite").returncode == 0
+        assert local.exists()
+
+    def test_a_server_that_stands_still_is_given_up(self, hooks, tmp_path):
+        server = Server(tmp_path / "server")
+        try:
+            hooks.environment.update(
+                WORKFLOW_STATE_PROJECT="moved", WORKFLOW_STATE_STORE=server.url
+            )
+            hooks.cli("set", "plan", "1")
+            assert hooks.cli("sync").returncode == 0
+            server.signal(signal.SIGSTOP)
+            done = hooks.cli("migrate", "--to", "json", timeout=60)
+            assert done.returncode == 1
+            assert "what only other machines have was not copied" in done.stderr
+        finally:
+            server.kill()
 
     def test_the_doctor_says_when_it_is_time_to(self, hooks, monkeypatch):
         def found():

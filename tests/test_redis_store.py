@@ -1033,6 +1033,7 @@ CONFIGURATIONS = {
     "continuation lines": '[remote "origin"]\n\turl = git@github.com:ow\\\nner/name\n',
     "quotes": '[remote "origin"]\n\turl = "https://github.com/owner/name" # mine\n',
     "insteadOf": '[url "git@github.com:"]\ninsteadOf = gh:\n[remote "origin"]\nurl = gh:owner/name\n',
+    "a dot": "[remote.origin]\nurl = github.com:owner/name\n",
     "the only one": '[remote "up.\\"stream"]\n\turl = git@github.com:owner/name\n',
     "the first of two": '[remote "a"]\nurl = h:o/n\n[remote "origin"]\nurl = github.com:owner/name\n',
 }

@@ -157,10 +157,12 @@ def _holds_password(url: str) -> bool:
         return True
     user, at, _ = parts.netloc.rpartition("@")
     names = {name for name, _ in options}
+    values = "".join(value for _, value in options)
     return (
         ":" in unquote(user)
         or "@" in user + parts.path + parts.query + parts.fragment
         or not names <= _HARMLESS
+        or "=" in values
         or bool(parts.fragment)
         or (not at and not (parts.netloc.endswith("]") or _is_host(parts.netloc)))
     )

@@ -21,7 +21,7 @@ _CASELESS = ("github.com", "gitlab.com", "bitbucket.org")
 def project_name(directory: str) -> str:
     """The name under which machines share the project of a state directory. Raises StoreError."""
     given = journal.environment("WORKFLOW_STATE_PROJECT")
-    name = given or normalised(_remote(workspace.project_of(directory)))
+    name = given if given.strip() else normalised(_remote(workspace.project_of(directory)))
     if not name:
         raise StoreError(
             "machines know a project by its git remote `origin`, and this one has none: set "
@@ -135,8 +135,9 @@ def _settings(text: str) -> Iterator[tuple[str, str, str, str]]:
         rest = line.strip()
         found = header.match(rest)
         if found:
-            section, of, rest = found[1].lower(), found[2] or "", found[3]
-            of = re.sub(r"\\(.)", r"\1", of)
+            section, _, of = found[1].lower().partition(".")  # [remote.origin], as of old
+            of = re.sub(r"\\(.)", r"\1", found[2] or of)
+            rest = found[3]
         name, equals, value = rest.partition("=")
         if equals and rest[0] not in "#;":
             yield section, of, name.strip().lower(), _value(value)

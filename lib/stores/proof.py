@@ -35,7 +35,6 @@ def shared_keys(store: Redis) -> set[str]:
     """The keys here that a server was given, or that it gave."""
     if store.database.open() is None:
         return set()
-    store.owed()  # which makes what is asked for
     found = _ask(store, "SELECT name FROM shared WHERE shelf = 'keys' AND id IS NOT NULL")
     return {name for (name,) in found}
 
@@ -72,6 +71,7 @@ def _prefix(store: Redis) -> str:
 
 
 def _ask(store: Redis, question: str) -> list[Any]:
+    store.owed()  # which makes the tables that are asked
     with store.lock(), Asking(store.database):
         found: list[Any] = store.database.open().execute(question).fetchall()
     return found
