@@ -529,17 +529,20 @@ def masked(text: str, limit: int) -> str:
         window = window[
             : max(window.rfind(" "), window.rfind("\n"), 0)
         ]  # no half secret at its end
-    lowered = window.lower()
-    for sign in _SECRET_SIGNS.split():
-        if sign in lowered:
-            from .signs import may_hold_secret
+    if has_secret_sign(window):
+        from .signs import may_hold_secret
 
-            if may_hold_secret(window):
-                from .masking import mask
+        if may_hold_secret(window):
+            from .masking import mask
 
-                window = mask(window)
-            break
+            window = mask(window)
     return clip(window, limit)
+
+
+def has_secret_sign(text: str) -> bool:
+    """Whether `text` has one of the words without which `masked` changes nothing."""
+    lowered = text.lower()
+    return any(sign in lowered for sign in _SECRET_SIGNS.split())
 
 
 _TOKEN_SIGNS = (

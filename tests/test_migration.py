@@ -328,20 +328,28 @@ def test_at_a_server_nothing_of_others_is_removed_and_nothing_forgotten_is_sent(
 ):
     (tmp_path / "other").mkdir()
     other = str(tmp_path / "other" / ".claude" / "state")
-    store = open_store(servers[0].url, other)
-    store.write(KEYS, "theirs", store.seal("theirs", {"value": 1, "timestamp": journal.now()}))
-    store.exchange(60)
+    there = open_store(servers[0].url, other)
+
+    def save(key: str) -> None:
+        there.write(KEYS, key, there.seal(key, {"value": "theirs", "timestamp": journal.now()}))
+        there.exchange(60)
+
+    save("theirs")
+    open_store(servers[0].url, directory).exchange(60)
     # What was left in SQLite when this machine went back to JSON is of no use to others.
     monkeypatch.setenv("WORKFLOW_STATE_STORE", "sqlite")
-    State(directory, "").save_state("forgotten", 1)
+    for key in ("forgotten", "same"):
+        State(directory, "").save_state(key, 1)
+    save("same")
     monkeypatch.setenv("WORKFLOW_STATE_STORE", "json")
     State(directory, "").save_state("ours", 1)
     found = migrate(State(directory, ""), servers[0].url)
-    assert (found["removed"], found["left"]) == (["forgotten"], [])
+    assert (found["removed"], found["left"]) == (["forgotten", "same"], [])
     for each in (directory, other):
         store = open_store(servers[0].url, each)
         store.exchange(60)
-        assert store.names(KEYS) == ["ours", "theirs"]
+        assert store.names(KEYS) == ["ours", "same", "theirs"]
+        assert store.read(KEYS, "same")["value"] == "theirs"
 
 
 class TestProof:

@@ -19,6 +19,9 @@ WINDOW = 4096
 _TAIL = 400
 """Letters at the end of a text that tell whether a secret would follow it."""
 
+_PORTION = 32
+"""Elements of a list that are looked at together first."""
+
 _NEXT = "something' something\" something"
 """What no pattern takes for a secret but for what is before it: a label, or an open quote."""
 
@@ -46,35 +49,43 @@ def _whole(value: Any) -> Any:
 
 def _dict(value: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
+    counts: dict[str, int] = {}
     # {"name": "API_KEY", "value": ...}, as lists of variables have it
     is_pair = _is_name(value.get("name")) or _is_name(value.get("key"))
     for key, each in value.items():
         shown = name = _text(key)
-        count = 1
-        while shown in found:  # two that differed in their secrets only stay two
-            count += 1
-            shown = f"{name} {count}"
+        while shown in found or (shown in value and shown != key):
+            # Two that differed in their secrets only stay two.
+            counts[name] = counts.get(name, 1) + 1
+            shown = f"{name} {counts[name]}"
         found[shown] = _whole(each) if is_pair and key == "value" else withhold(each, key)
     return found
 
 
 def _list(value: list[Any]) -> list[Any]:
     """Elements may be words of a command, or lines of a text: what is before each counts."""
-    if len(value) == 2 and _is_name(value[0]):
-        return [value[0], _whole(value[1])]
-    found = []
+    found: list[Any] = []
     before = ""
-    in_key = False
-    for each in value:
-        shown = withhold(each)
-        if in_key or (before and _follows_label(before, each, shown)):
-            shown = _whole(each)
-        found.append(shown)
-        if not isinstance(each, str):
-            before = ""
-            continue
-        before = f"{before} {each}"[-_TAIL:]
-        in_key = "-----END" not in each if in_key else _opens_key(each)
+    in_key = is_named = False
+    for start in range(0, len(value), _PORTION):
+        portion = value[start : start + _PORTION]
+        if not in_key and not is_named and all(isinstance(each, str) for each in portion):
+            joined = " ".join([before, *portion])
+            if not journal.has_secret_sign(joined):
+                found += portion  # as nearly all are: lists of paths may be long
+                before = joined[-_TAIL:]
+                continue
+        for each in portion:
+            shown = withhold(each)
+            if in_key or is_named or (before and _follows_label(before, each, shown)):
+                shown = _whole(each)
+            found.append(shown)
+            is_named = _is_name(each)
+            if not isinstance(each, str):
+                before = ""
+                continue
+            before = f"{before} {each}"[-_TAIL:]
+            in_key = "-----END" not in each if in_key else _opens_key(each)
     return found
 
 

@@ -654,7 +654,7 @@ MUTATIONS = (
     Mutation(
         "secrets are masked before they leave the machine",
         "lib/stores/parcels.py",
-        "masked = _masked(shelf, given)",
+        "masked = _masked(shelf, name, given)",
         "masked = given",
         "tests/test_redis_store.py -k masked",
     ),
@@ -682,8 +682,8 @@ MUTATIONS = (
     Mutation(
         "an address with a password is written to no file",
         "lib/commands/migrate.py",
-        "not _holds_password(arguments.to)",
-        "True",
+        "if chooses and not _holds_password(new):",
+        "if chooses:",
         "tests/test_migration.py -k password",
     ),
     Mutation(
@@ -787,7 +787,7 @@ MUTATIONS = (
     Mutation(
         "what follows a label in a list is withheld",
         "lib/stores/withheld.py",
-        "if in_key or (before and _follows_label(before, each, shown)):",
+        "if in_key or is_named or (before and _follows_label(before, each, shown)):",
         "if False:",
         "tests/test_withheld.py -k wherever",
     ),
@@ -899,6 +899,13 @@ MUTATIONS = (
     ),
     Mutation(
         "a migration removes nothing that others share",
+        "lib/migration.py",
+        "names -= proof.shared_keys(target)",
+        "pass",
+        "tests/test_migration.py -k at_a_server",
+    ),
+    Mutation(
+        "a migration removes nothing that others save meanwhile",
         "lib/migration.py",
         "        removable = set()\n",
         "        pass\n",
