@@ -367,6 +367,12 @@ class TestProof:
         client.hdel(f"workflow-state:{{moved}}:{what}", "keys/Plan")
         assert proof.not_there(store) == ["keys Plan"]
 
+    def test_an_older_one_is_missed_and_a_later_one_of_another_machine_is_not(self, moved):
+        store, client = moved
+        for at, missing in (("2020", ["keys Plan"]), ("2999", [])):
+            client.hset("workflow-state:{moved}:stamps", "keys/Plan", f"{at}-01-01 of another")
+            assert proof.not_there(store) == missing
+
     def test_rows_that_are_not_there_are_missed(self, moved):
         store, client = moved
         assert proof.not_there(store) == []
@@ -490,6 +496,7 @@ class TestCommand:
         assert hooks.cli("set", "note", "1", env=saved).returncode == 0
         hooks.environment["WORKFLOW_STATE_STORE"] = "sqlite"  # as the settings say by now
         assert hooks.cli("set", "new", "2").returncode == 0
+        assert hooks.cli("migrate", "--from", "json", "--to", "sqlite", "--shared").returncode == 2
         command = told.splitlines()[-1].split()
         assert command[0] == "workflow-state"
         done = hooks.cli(*command[1:])

@@ -71,6 +71,8 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 def migrate(state: State, arguments: argparse.Namespace) -> Answer:
     """Copy, then choose: a migration that failed, or left something, chooses nothing."""
+    if arguments.source and arguments.shared:
+        arguments.refuse("--from leaves the settings, and --shared changes them")
     new, old = arguments.to, environment("WORKFLOW_STATE_STORE") or "json"
     variables = {"WORKFLOW_STATE_STORE": new}
     if not new.startswith(("json", "sqlite")) and os.environ.get("WORKFLOW_STATE_PROJECT"):

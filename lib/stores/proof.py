@@ -60,7 +60,8 @@ def not_there(store: Redis) -> list[str]:
     missing = []
     for shelf, name, is_known, stamp in _ask(store, _DOCUMENTS):
         key = f"{shelf}/{name}".encode()
-        is_there = is_known and key in held and stamps.get(key) == str(stamp).encode()
+        # A later one is another machine's, which has replaced ours there meanwhile.
+        is_there = is_known and key in held and stamps.get(key, b"") >= str(stamp).encode()
         if not is_there or refs.get((shelf, name), set()) & short:
             missing.append(f"{shelf} {name}")
     return missing
