@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .. import journal
 from ..jsontext import dumps, loads
 from ..sealing import data_of, sealed, verdict_on
 from . import KEYS

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from .database import Asking
 from .identity import project_name
+from .redis import OWED, Redis
 from .server import SILENCE, Talking, connect, place_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .redis import Redis
+_KNOWN = """
+SELECT shelf, name, stamp FROM documents JOIN shared USING (shelf, name)
+WHERE documents.id = shared.id ORDER BY documents.id
+"""
+"""What was sent or taken, and has not changed since."""
 
-_DOCUMENTS = """
-SELECT documents.shelf, documents.name, documents.id IS shared.id, stamp FROM documents
-LEFT JOIN shared ON shared.shelf = documents.shelf AND shared.name = documents.name
-WHERE documents.shelf IN ('keys', 'checkpoints') ORDER BY documents.id
+_REFS = """
+SELECT shelf, name, list FROM refs JOIN documents USING (shelf, name)
+JOIN shared USING (shelf, name) WHERE documents.id = shared.id
 """
 _ROWS = """
-SELECT list, max(mark), (
-  SELECT count(*) FROM rows WHERE rows.list = refs.list AND since <= max(refs.mark)
-) FROM refs GROUP BY list
+SELECT list, mark, (
+  SELECT count(*) FROM rows WHERE rows.list = needed.list AND since <= needed.mark
+)
+FROM (
+  SELECT list, max(mark) AS mark FROM refs JOIN documents USING (shelf, name)
+  JOIN shared USING (shelf, name) WHERE documents.id = shared.id GROUP BY list
+) AS needed
 """
 
 
@@ -54,15 +62,14 @@ def not_there(store: Redis) -> list[str]:
             there = server.zcount(f"{prefix}rows:{list_}", "-inf", mark)
         if there < count or int(marks.get(str(list_).encode(), 0)) < mark:
             short.add(list_)
-    refs: dict[tuple[str, str], set[int]] = {}
-    for shelf, name, list_ in _ask(store, "SELECT shelf, name, list FROM refs"):
-        refs.setdefault((shelf, name), set()).add(list_)
-    missing = []
-    for shelf, name, is_known, stamp in _ask(store, _DOCUMENTS):
+    cut = {(shelf, name) for shelf, name, list_ in _ask(store, _REFS) if list_ in short}
+    missing = [f"{shelf} {name}" for shelf, name, _ in _ask(store, OWED)]
+    for shelf, name, stamp in _ask(store, _KNOWN):
         key = f"{shelf}/{name}".encode()
-        # A later one is another machine's, which has replaced ours there meanwhile.
-        is_there = is_known and key in held and stamps.get(key, b"") >= str(stamp).encode()
-        if not is_there or refs.get((shelf, name), set()) & short:
+        there = stamps.get(key, b"").decode()
+        # A later one is another machine's, which has replaced or removed ours meanwhile.
+        is_there = there > stamp or (there == stamp and key in held)
+        if not is_there or (shelf, name) in cut:
             missing.append(f"{shelf} {name}")
     return missing
 

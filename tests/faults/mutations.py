@@ -935,8 +935,8 @@ MUTATIONS = (
     Mutation(
         "a server is asked for each document",
         "lib/stores/proof.py",
-        "is_known and key in held and",
-        "is_known and",
+        "there == stamp and key in held",
+        "there == stamp",
         "tests/test_migration.py -k 'document_that_is_not_there'",
     ),
 )
