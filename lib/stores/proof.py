@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from .database import Asking
 from .identity import project_name
-from .redis import OWED, Redis
+from .known import OWED
 from .server import SILENCE, Talking, connect, place_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from .redis import Redis
 
 _KNOWN = """
 SELECT shelf, name, stamp FROM documents JOIN shared USING (shelf, name)
