@@ -12,7 +12,7 @@ from . import journal, replay, workspace
 from . import session as folding
 from .policy import Rules
 from .sealing import verdict_on
-from .stores import CHECKPOINTS, Damaged, NewerVersion, StoreError
+from .stores import CHECKPOINTS, Damaged, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,11 +128,23 @@ class Sessions:
         state["journal"] = {"offset": records.offset, "last": last, "problems": problems}
         if skipped:
             state["journal"]["skipped"] = skipped
-        note = self.store.pending() if end is None else None
+        note = self._pending() if end is None else None
         if note and note.get("session") == session:
             # A restore is under way, or its process has died: readers see it whole already.
             return folding.fold(state, note["records"], self.rules)
         return state
+
+    def _pending(self) -> Document | None:
+        try:
+            return self.store.pending()
+        except StoreError as error:
+            self._tell(error)
+            return None
+
+    def _tell(self, error: StoreError) -> None:
+        """Tell people, once, of what cannot be read of the store: the journal is read instead."""
+        if str(error) not in self.notices:
+            self.notices.append(str(error))
 
     def forget(self, session: str) -> None:
         """Let go of what was read of a session's checkpoint: for who looks at them all."""
@@ -200,8 +212,8 @@ class Sessions:
         name = checkpoint_name(session)
         try:
             document = self.store.read(CHECKPOINTS, name)
-        except (Damaged, NewerVersion) as error:
-            self.notices.append(str(error))
+        except StoreError as error:
+            self._tell(error)
             return None, {}
         if document is None or document.get("name") != name or not document.get("session"):
             return None, {}
@@ -229,8 +241,8 @@ class Sessions:
         """The session that a checkpoint is of, as it was; None for none, or for a stranger's."""
         try:
             document = self.store.read(CHECKPOINTS, name)
-        except (Damaged, NewerVersion) as error:
-            self.notices.append(str(error))
+        except StoreError as error:
+            self._tell(error)
             return None
         if document is None or not document.get("session"):
             return None
