@@ -76,6 +76,9 @@ StateError = StoreError
 PHASE = "current_phase"
 FILES = "files_processed"
 
+TURN_SECONDS = 6.0
+"""What a hook's checkpoint waits for its turn: many may stop at once, and a hook has 10 seconds."""
+
 SAFETY = "before-restore-"
 UNDONE = "before-undo-"
 SAFETY_KEPT = 20
@@ -281,7 +284,7 @@ class State:
         The journal is synced first, so that nothing is durable that rests on what is not.
         """
         name = checkpoint_name(self.session)
-        with self.store.lock():
+        with self.store.lock(TURN_SECONDS):
             self.sessions.sync(self.session)
             live = self.live()
             before = self._documents(self.sessions.notices)

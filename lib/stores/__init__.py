@@ -67,8 +67,11 @@ if TYPE_CHECKING:
         def sweep(self) -> None:
             """Remove what killed writers left behind."""
 
-        def lock(self) -> Any:
-            """A context manager that keeps other writers out. Raises Busy when they are long."""
+        def lock(self, seconds: float | None = None) -> Any:
+            """A context manager that keeps other writers out. Raises Busy when they are long.
+
+            That is longer than so many seconds, or what the store thinks long.
+            """
 
 
 KEYS = "keys"

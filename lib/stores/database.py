@@ -14,7 +14,9 @@ import time
 from .. import journal, litter
 from ..founding import furnish, make_directories
 from . import Busy, Damaged, StoreError, locks
-from .documents import refuse_newer
+from .documents import SIZE_LIMIT, refuse_newer
+from .shape import CONTENTS, SCHEMA, own, statements, strangeness
+from .watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,47 +30,34 @@ except ImportError:
 
 FILE = "state.sqlite3"
 URL = "file:{}?mode=rw"
+READING = "file:{}?mode=ro"
+STILL = "file:{}?mode=ro&immutable=1"
+"""As it is read where nothing can be written: of a log beside it this takes no notice."""
+
 APPLICATION = 0x77667374
 """What SQLite keeps in the file's head to tell whose it is: "wfst"."""
 
 FORMAT = 1
-SCHEMA = """
-CREATE TABLE documents (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, shelf TEXT NOT NULL, name TEXT NOT NULL,
-  v TEXT NOT NULL, split INTEGER NOT NULL, data BLOB NOT NULL, UNIQUE (shelf, name)
-);
-CREATE TABLE lists (
-  id INTEGER PRIMARY KEY, session TEXT NOT NULL, member TEXT NOT NULL,
-  head INTEGER NOT NULL, at INTEGER NOT NULL
-);
-CREATE INDEX lists_of_session ON lists (session, member, at);
-CREATE TABLE rows (
-  id INTEGER PRIMARY KEY, list INTEGER NOT NULL, name TEXT NOT NULL, since INTEGER NOT NULL,
-  until INTEGER, gone INTEGER, place INTEGER NOT NULL, row TEXT NOT NULL,
-  "check" TEXT NOT NULL
-);
-CREATE UNIQUE INDEX rows_by_name ON rows (list, name, since);
-CREATE INDEX rows_by_mark ON rows (list, since);
-CREATE INDEX rows_gone ON rows (gone) WHERE gone IS NOT NULL;
-CREATE TABLE refs (
-  shelf TEXT NOT NULL, name TEXT NOT NULL, list INTEGER NOT NULL, mark INTEGER NOT NULL,
-  PRIMARY KEY (shelf, name, list, mark)
-) WITHOUT ROWID;
-CREATE INDEX refs_of_list ON refs (list, mark);
-CREATE TABLE damaged (
-  shelf TEXT NOT NULL, name TEXT NOT NULL, at TEXT NOT NULL, wrong TEXT NOT NULL,
-  data BLOB NOT NULL
-);
-CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-"""
 SIDECARS = ("-wal", "-shm", "-journal")
 
+LENGTH = SIZE_LIMIT + (1 << 20)
+"""Bytes of the longest value: a document, with what stands beside it."""
+
 SALVAGE = (
-    ("SELECT * FROM documents NOT INDEXED ORDER BY id", "documents VALUES (?, ?, ?, ?, ?, ?)"),
-    ("SELECT * FROM damaged NOT INDEXED ORDER BY rowid", "damaged VALUES (?, ?, ?, ?, ?)"),
-    ("SELECT * FROM lists NOT INDEXED ORDER BY id", "lists VALUES (?, ?, ?, ?, ?)"),
-    ("SELECT * FROM refs ORDER BY shelf", "refs VALUES (?, ?, ?, ?)"),
     (
+        "documents",
+        "SELECT * FROM documents NOT INDEXED WHERE length(data) <= 67108864 ORDER BY id",
+        "documents VALUES (?, ?, ?, ?, ?, ?)",
+    ),
+    (
+        "damaged",
+        "SELECT * FROM damaged NOT INDEXED WHERE length(data) <= 67108864 ORDER BY rowid",
+        "damaged VALUES (?, ?, ?, ?, ?)",
+    ),
+    ("lists", "SELECT * FROM lists NOT INDEXED ORDER BY id", "lists VALUES (?, ?, ?, ?, ?)"),
+    ("refs", "SELECT * FROM refs ORDER BY shelf", "refs VALUES (?, ?, ?, ?)"),
+    (
+        "rows",
         "SELECT * FROM rows NOT INDEXED ORDER BY id",
         "rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     ),
@@ -79,12 +68,23 @@ SALVAGE_SECONDS = 3.0
 CHECK_SECONDS = 1.0
 """What the check of a database may take after the machine has started anew."""
 
+_LIMIT_LENGTH = 0
+"""SQLITE_LIMIT_LENGTH, of which older Pythons do not know."""
+
+_NOT_WRITABLE = ("unable to open", "readonly", "disk I/O error", "disk is full")
+"""What the engine says where the folder of a database cannot be written."""
+
+_NOT_OURS = ("malformed", "not a database", "Could not decode", "too big")
+"""What the engine says of a database that this store has not written, or not like this."""
+
 
 class Database:
     """The database `state.sqlite3` of a state directory, or the one at `path`.
 
-    held      how often its lock is taken, by the one who takes it
-    openings  how often it was opened, or written in vain: what was known before may not hold
+    held       how often its lock is taken, by the one who takes it
+    openings   how often it was opened, or written in vain: what was known before may not hold
+    watch      what ends its statements
+    only_read  whether it was opened where nothing can be written
     """
 
     def __init__(self, directory: str, path: str, notices: list[str]) -> None:
@@ -93,8 +93,10 @@ class Database:
         self.notices = notices
         self.held = 0
         self.openings = 0
+        self.watch = Watch()
         self._own = not path
-        self._open: tuple[Any, tuple[int, int]] | None = None
+        self._open: tuple[Any, tuple[int, ...]] | None = None
+        self.only_read = False
 
     def _folder(self, create: bool) -> int | None:
         """The open folder of the database; None where there is none and it is not to be made."""
@@ -120,14 +122,16 @@ class Database:
         except OSError as error:
             raise self._failed(error) from error
         if folder is None:
+            self._refuse_to_go_on_elsewhere()
             return None
         try:
             file = os.path.basename(self.path)
             identity = self._identity(folder, file)
-            if self._open and self._open[1] == identity:
+            if self._open and self._open[1] == identity and not (create and self.only_read):
                 return self._open[0]
+            self._refuse_to_go_on_elsewhere()
             self._close()
-            if identity is None:
+            if not identity:
                 if not create:
                     return None
                 os.close(
@@ -139,14 +143,19 @@ class Database:
                     )
                 )
                 identity = self._identity(folder, file)
+            database = self._connect(folder, file, create)
+            if database is None:
+                return None
+            opened = self._identity(folder, file)  # with the log, which is there by now
         except FileExistsError:
             return self.open(create)  # another process was there first
         except OSError as error:
             raise self._failed(error) from error
         finally:
             os.close(folder)
-        database = self._connect()
-        self._open = (database, identity or (0, 0))
+        self._open = (database, opened)
+        if opened[:2] != identity[:2]:
+            return self.open(create)  # it was replaced while it was opened
         return database
 
     @property
@@ -154,13 +163,13 @@ class Database:
         """The database as it was opened last; None where it was not."""
         return self._open and self._open[0]
 
-    def _identity(self, folder: int, file: str) -> tuple[int, int] | None:
-        """Which file the database is, None for none. What cannot be one of ours is refused.
+    def _identity(self, folder: int, file: str) -> tuple[int, ...]:
+        """Which file the database is, and which its log; () for none. Raises Damaged, StoreError.
 
         SQLite opens by path, and would follow a link that came with a repository, in the place of
-        the database or of a file beside it.
+        the database or of a file beside it: what cannot be one of ours is refused.
         """
-        identity = None
+        found: dict[str, tuple[int, ...]] = {}
         for suffix in ("", *SIDECARS):
             try:
                 status = os.stat(file + suffix, dir_fd=folder, follow_symlinks=False)
@@ -172,38 +181,95 @@ class Database:
                 if not self._own:
                     raise StoreError(f"{told}; it is not used: move it away")
                 raise Damaged(f"{told}; {_move(folder, file + suffix)}")
-            if not suffix:
-                identity = (status.st_dev, status.st_ino)
-        return identity
+            found[suffix] = (status.st_dev, status.st_ino)
+        return found[""] + found.get("-wal", (0, 0)) if "" in found else ()
 
-    def _connect(self) -> Any:
+    def _refuse_to_go_on_elsewhere(self) -> None:
+        """Raise StoreError in a transaction, whose database is not the one at the path any more.
+
+        What was written in it would be lost, and what follows be in another.
+        """
+        if self._open and self._open[0].in_transaction:
+            raise StoreError(
+                f"{self.path} was removed or replaced while it was written to; what was being "
+                "saved is lost: save it again"
+            )
+
+    def _connect(self, folder: int, file: str, create: bool) -> Any:
+        """The database that lies there; None where it is empty and is not to be made."""
         if engine is None:
             raise StoreError("this Python has no sqlite3 module; use the json store")
-        url = URL.format(_quoted(self.path))
+        self.only_read = False
         with Asking(self):
-            database = engine.connect(
-                url,
-                timeout=locks.LOCK_SECONDS,
-                isolation_level=None,
-                check_same_thread=False,
-                uri=True,
-            )
-            database.execute("PRAGMA foreign_keys = OFF")
-            whose = database.execute("PRAGMA application_id").fetchone()[0]
-            version = database.execute("PRAGMA user_version").fetchone()[0]
-            if not whose and not version:
-                self._found(database)
-            elif whose != APPLICATION:
-                raise StoreError(
-                    f"{self.path} is another program's database; nothing was changed: name another "
-                    "file in WORKFLOW_STATE_STORE"
-                )
-            else:
-                refuse_newer(version, self.path)
-            wal = database.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
-            database.execute(f"PRAGMA synchronous = {'FULL' if wal else 'EXTRA'}")
-            self._look_after_a_crash(database)
+            try:
+                return self._connect_to(URL, create)
+            except engine.OperationalError as error:
+                if create or not any(each in str(error) for each in _NOT_WRITABLE):
+                    raise
+                database = self._connect_to_read(folder, file)
+                if database is None:
+                    raise
+                return database
+
+    def _connect_to_read(self, folder: int, file: str) -> Any:
+        """The database as it can be read where its folder cannot be written; None if not at all."""
+        self.only_read = True
+        for url in (READING, STILL):
+            if url is STILL and _has_content(folder, file + "-wal"):
+                break  # what is in the log is not in the file yet
+            try:
+                return self._connect_to(url, create=False)
+            except engine.OperationalError:
+                pass
+        self.only_read = False
+        return None
+
+    def _connect_to(self, url: str, create: bool) -> Any:
+        database = engine.connect(
+            url.format(_quoted(self.path)),
+            timeout=locks.LOCK_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            uri=True,
+        )
+        self._bound(database)
+        database.execute("PRAGMA foreign_keys = OFF")
+        # All of it as of one moment: another process may be making the tables.
+        database.execute("BEGIN")
+        whose = database.execute("PRAGMA application_id").fetchone()[0]
+        version = database.execute("PRAGMA user_version").fetchone()[0]
+        contents = database.execute(CONTENTS).fetchall()
+        database.execute("COMMIT")
+        if not whose and not version and not contents:
+            if not create:
+                database.close()
+                return None
+            self._found(database)
+        elif whose != APPLICATION:
+            self._refuse_foreign()
+        else:
+            refuse_newer(version, self.path)
+            strange = strangeness(contents)
+            if strange:
+                raise engine.DatabaseError(f"malformed: {strange}")
+        wal = database.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        database.execute(f"PRAGMA synchronous = {'FULL' if wal else 'EXTRA'}")
+        self._look_after_a_crash(database)
         return database
+
+    def _bound(self, database: Any) -> None:
+        """Bound what a planted database could make one statement cost."""
+        self.watch.over(database)
+        if hasattr(database, "setlimit"):  # from Python 3.11 on
+            database.setlimit(_LIMIT_LENGTH, LENGTH)
+
+    def _refuse_foreign(self) -> None:
+        if self._own:  # the name is ours, in a folder of ours: another's would be in the way
+            raise engine.DatabaseError("malformed: it is another program's")
+        raise StoreError(
+            f"{self.path} is another program's database; nothing was changed: name another "
+            "file in WORKFLOW_STATE_STORE"
+        )
 
     def _found(self, database: Any) -> None:
         """Make the tables in an empty database, once."""
@@ -211,14 +277,10 @@ class Database:
         with _Transaction(database):
             if database.execute("PRAGMA application_id").fetchone()[0]:
                 return  # another process was there first
-            if database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                raise StoreError(
-                    f"{self.path} is another program's database; nothing was changed: name "
-                    "another file in WORKFLOW_STATE_STORE"
-                )
-            for statement in SCHEMA.split(";\n"):
-                if statement.strip():
-                    database.execute(statement)
+            if database.execute(CONTENTS).fetchone():
+                self._refuse_foreign()
+            for statement in statements(SCHEMA):
+                database.execute(statement)
             database.execute("INSERT INTO facts VALUES ('boot', ?)", (_boot(),))
             database.execute("INSERT INTO facts VALUES ('directory', ?)", (_text(self.directory),))
             database.execute(f"PRAGMA user_version = {FORMAT}")
@@ -231,21 +293,22 @@ class Database:
 
     def _look_after_a_crash(self, database: Any) -> None:
         """Where the machine has started anew since, see whether the database is whole."""
-        facts = dict(database.execute("SELECT name, value FROM facts"))
+        facts = dict(
+            database.execute("SELECT name, value FROM facts WHERE name IN ('boot', 'directory')")
+        )
         if not self._own and facts.get("directory") != _text(self.directory):
             self._adopt(database, facts.get("directory", ""))
         if facts.get("boot") == _boot():
             return
-        give_up = time.monotonic() + CHECK_SECONDS
-        database.set_progress_handler(lambda: time.monotonic() > give_up, 10_000)
+        self.watch.give_up = time.monotonic() + CHECK_SECONDS
         try:
             told = database.execute("PRAGMA quick_check(1)").fetchone()[0]
         except engine.OperationalError as error:
-            if "interrupted" not in str(error):
+            if self.watch.raised or "interrupted" not in str(error):
                 raise
             told = "ok"  # so far, and whoever reads the rest is told of it
         finally:
-            database.set_progress_handler(None, 0)
+            self.watch.give_up = float("inf")
         if told != "ok":
             raise engine.DatabaseError(f"malformed: {told}")
         try:
@@ -299,11 +362,15 @@ class Database:
                 os.close(folder)
 
     def commit(self) -> None:
-        """Commit the transaction that is open, if it still is."""
+        """Commit the transaction that is open, if it still is. Raises StoreError.
+
+        Not in a file that nobody finds: what is said to be saved is at its path.
+        """
         database = self._open and self._open[0]
         if not database or not database.in_transaction:
             return  # the engine has rolled back already, and its error is on its way
         try:
+            self.open()
             with Asking(self):
                 database.execute("COMMIT")
         except StoreError:
@@ -317,6 +384,8 @@ class Database:
 
         The caller has proof about its content. Returns what to raise.
         """
+        if self.only_read:
+            return StoreError(f"{self.path} is damaged ({told}); nothing can be set aside there")
         opened = self._open
         self._close()
         if not self._own and "not a database" in told:
@@ -332,7 +401,7 @@ class Database:
             try:
                 file = os.path.basename(self.path)
                 status = os.stat(file, dir_fd=folder, follow_symlinks=False)
-                if opened and opened[1] != (status.st_dev, status.st_ino):
+                if opened and opened[1][:2] != (status.st_dev, status.st_ino):
                     return Damaged(f"{self.path} was damaged ({told}), and has been set aside")
                 kept = _move(folder, file, *SIDECARS)
             finally:
@@ -351,24 +420,34 @@ class Database:
         )
 
     def _salvage(self, kept: str) -> int:
-        """Copy what can be read of a database that was set aside; how many documents that was."""
-        give_up = time.monotonic() + SALVAGE_SECONDS
+        """Copy what can be read of a database that was set aside; how many documents that was.
+
+        Of one that was planted nothing is run: only tables are read that are as this store makes
+        them, and only written to here.
+        """
         new = self.open(create=True)
         url = URL.format(_quoted(os.path.join(os.path.dirname(self.path), kept)))
         begun = not new.in_transaction
         if begun:
             new.execute("BEGIN IMMEDIATE")
+        self.watch.give_up = time.monotonic() + SALVAGE_SECONDS
         try:
             old = engine.connect(url, isolation_level=None, uri=True)
-            old.set_progress_handler(lambda: time.monotonic() > give_up, 10_000)
-            for reading, adding in SALVAGE:
-                _take_over(old, new, reading, adding)
+            self._bound(old)
+            old.text_factory = _text_or_none
+            ours = own(old.execute(CONTENTS).fetchall())
+            for table, reading, adding in SALVAGE:
+                if table in ours:
+                    _take_over(old, new, reading, adding, self.watch)
             old.close()
         except engine.Error:
             pass  # there is nothing that can be read of it
+        finally:
+            self.watch.give_up = float("inf")
         saved: int = new.execute("SELECT count(*) FROM documents").fetchone()[0]
         if begun:
             new.execute("COMMIT")
+        self.watch.tell()
         return saved
 
     def _failed(self, error: OSError) -> StoreError:
@@ -387,13 +466,14 @@ class Asking:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if engine is None or not isinstance(error, engine.Error):
             return
+        self._database.watch.tell()
         told, path = str(error), self._database.path
         if "locked" in told or "busy" in told:
             raise Busy(
                 f"{path} has been held by another process for {locks.LOCK_SECONDS:g} seconds; "
                 "nothing was changed, try again"
             ) from error
-        if "malformed" in told or "not a database" in told:
+        if any(each in told for each in _NOT_OURS):
             raise self._database.retire(told) from error
         raise StoreError(f"{path}: {told}") from error
 
@@ -443,15 +523,32 @@ def keep_aside(execute: Callable[..., Any], shelf: str, name: str, why: str) -> 
     return at
 
 
-def _take_over(old: Any, new: Any, reading: str, adding: str) -> None:
+def _take_over(old: Any, new: Any, reading: str, adding: str, watch: Watch) -> None:
     """Copy the rows of a table; past a page that cannot be read, those from the other end."""
     for order in ("", " DESC"):
         try:
             for row in old.execute(reading + order):
+                if time.monotonic() > watch.give_up:
+                    return
                 new.execute(f"INSERT OR IGNORE INTO {adding}", row)
         except (engine.Error, ValueError):
             continue
         return
+
+
+def _text_or_none(data: bytes) -> str | None:
+    """A text, None for what is none: no column of a document takes that."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _has_content(folder: int, file: str) -> bool:
+    try:
+        return os.stat(file, dir_fd=folder, follow_symlinks=False).st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def _wrong_kind(status: os.stat_result) -> str:

@@ -81,6 +81,7 @@ class JsonFiles:
         self.notices: list[str] = []
         self.finish: Callable[[Document], None] = lambda note: None
         self._held = 0
+        self._patience: float | None = None
         self._read: dict[tuple[str, str], tuple[int, ...]] = {}
 
     # --- reading ---
@@ -296,11 +297,13 @@ class JsonFiles:
 
     # --- the lock ---
 
-    def lock(self) -> JsonFiles:
+    def lock(self, seconds: float | None = None) -> JsonFiles:
         """Keep other writers out while the store is used as a context manager.
 
-        A kernel lock: it goes with its owner however that dies. Raises Busy after LOCK_SECONDS.
+        A kernel lock: it goes with its owner however that dies. Raises Busy after so many seconds,
+        by default LOCK_SECONDS.
         """
+        self._patience = seconds
         return self
 
     def __enter__(self) -> JsonFiles:
@@ -325,7 +328,7 @@ class JsonFiles:
 
     def _acquire(self) -> int:
         with _Folder(self, KEYS, create=True) as folder:
-            return acquire(folder, LOCK, self._path(KEYS, LOCK))
+            return acquire(folder, LOCK, self._path(KEYS, LOCK), self._patience)
 
     # --- words ---
 

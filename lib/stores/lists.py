@@ -12,7 +12,7 @@ import time
 from .. import replay
 from . import CHECKPOINTS, StoreError
 from .database import Asking
-from .rows import SUMS, Ref, Rows, check_of, path_weight, rows_of, weight
+from .rows import MOST, SUMS, Ref, Rows, check_of, path_weight, rows_of, weight
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ _ADD = """
 INSERT INTO rows (list, name, since, place, row, "check") VALUES (?, ?, ?, ?, ?, ?)
 """
 _NEWEST_LIST = """
-SELECT id, head FROM lists WHERE session = ? AND member = ? ORDER BY at DESC, id LIMIT 1
+SELECT id, head FROM lists WHERE session = ? AND member = ?
+AND typeof(head) = 'integer' AND head BETWEEN 0 AND ? AND id >= 0 ORDER BY at DESC, id LIMIT 1
 """
 _MADE = "SELECT session || member FROM lists WHERE id = ?"
 _UNNEEDED = """
@@ -118,6 +119,8 @@ class Lists:
         found = self._execute("SELECT head FROM lists WHERE id = ?", (old.list,)).fetchone()
         if found is None:
             raise self.lose(*table.origin, "has rows that were removed")
+        if type(found[0]) is not int or not 0 <= found[0] < MOST:
+            raise self.lose(*table.origin, "has rows of no mark there is")
         ref = Ref(old.list, found[0] + 1, old.count, old.next, old.rows, old.paths)
         key = replay.users_key()
         kept: dict[str, Kept | None] = {}
@@ -167,7 +170,7 @@ class Lists:
 
     def _store_whole(self, session: str, member: str, rows: dict[str, str]) -> Ref:
         """Store a table that is in memory: what differs from the session's newest list, or all."""
-        found = self._execute(_NEWEST_LIST, (session, member)).fetchone()
+        found = self._execute(_NEWEST_LIST, (session, member, MOST)).fetchone()
         key = replay.users_key()
         if found:
             table = self._standing(Ref(*found), rows, key)

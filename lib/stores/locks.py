@@ -16,6 +16,8 @@ except ImportError:  # no locks on this platform: one writer at a time is the us
 
 LOCK = ".lock"
 LOCK_SECONDS = 2.0
+PAUSE = 0.005
+"""Seconds between the first two tries."""
 
 
 def acquire(folder: int | None, file: str, where: str, seconds: float | None = None) -> int:
@@ -33,6 +35,7 @@ def acquire(folder: int | None, file: str, where: str, seconds: float | None = N
             raise
         raise Damaged(f"{where}: {error.strerror}; {set_aside(file, folder)}") from None
     give_up = time.monotonic() + seconds
+    pause = PAUSE
     while fcntl is not None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -40,13 +43,16 @@ def acquire(folder: int | None, file: str, where: str, seconds: float | None = N
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 break  # a file system without locks: go on without, as documented
-            if time.monotonic() > give_up:
+            left = give_up - time.monotonic()
+            if left < 0:
                 release(descriptor)
                 raise Busy(
                     f"{where} has been held by another process for {seconds:g} seconds; "
                     "nothing was changed, try again"
                 ) from None
-            time.sleep(0.005)
+            time.sleep(min(pause, left))
+            # Many who ask all the time keep the one they wait for from its work.
+            pause = min(1.2 * pause, 5 * PAUSE)
     return descriptor
 
 

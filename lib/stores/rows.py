@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 
 SUMS = (1 << 64) - 1
+MOST = (1 << 62) - 1
+"""The largest mark, count or place: with what is added to it the engine's numbers still hold it."""
 
 
 def name_of(path: str) -> str:
@@ -63,6 +65,22 @@ def weight(check: str) -> int:
 def path_weight(name: str, place: int) -> int:
     """What a path adds to the sum of its table's paths."""
     return int(journal.proof(name, str(place).encode(), b""), 16)
+
+
+def _worth(name: str, kept: Kept, key: bytes) -> str:
+    """What a row is worth: a database that was planted may have anything in its place."""
+    place, row, check = kept
+    if not (type(name) is type(row) is type(check) is str and type(place) is int):
+        return replay.DAMAGED
+    worth = replay.verdict(name, f"{place}\n{row}".encode(), check, key)
+    if worth != replay.OURS:
+        try:
+            if path_of(name) and weight(check) >= 0 and isinstance(loads(row), dict):
+                return worth
+        except (ValueError, RecursionError):
+            pass
+        return replay.DAMAGED
+    return worth
 
 
 _REF = ("list", "mark", "count", "next", "rows", "paths")
@@ -96,10 +114,12 @@ class Ref:
     @classmethod
     def of(cls, given: Any) -> Ref:
         """The reference that a document holds. Raises ValueError for anything else."""
-        if not isinstance(given, dict) or any(
-            type(given.get(name)) is not int or not 0 <= given[name] <= SUMS for name in _REF
-        ):
+        if not isinstance(given, dict):
             raise ValueError("a number is missing")
+        for name in _REF:
+            most = SUMS if name in ("rows", "paths") else MOST
+            if type(given.get(name)) is not int or not 0 <= given[name] <= most:
+                raise ValueError(f"{name} is missing or out of range")
         return cls(*[given[name] for name in _REF])
 
 
@@ -149,10 +169,9 @@ class Rows(Table):
 
     def _remember(self, name: str, kept: Kept | None) -> None:
         if kept is not None:
-            place, row, check = kept
             if self._key is None:
                 self._key = replay.users_key()
-            worth = replay.verdict(name, f"{place}\n{row}".encode(), check, self._key)
+            worth = _worth(name, kept, self._key)
             if worth not in (replay.OURS, self.worth):
                 raise self.source.lose(*self.origin, f"has a row that is {worth}")
         self._found[name] = kept

@@ -27,7 +27,7 @@ from ..sealing import TABLES, Sealed, data_of, sealed
 from ..table import Paths, Table
 from . import KEYS, Damaged, StoreError, locks
 from .database import Asking, Database, Savepoint, keep_aside
-from .documents import INTENT, examine, refuse_large
+from .documents import INTENT, SIZE_LIMIT, examine, refuse_large
 from .lists import PORTION, RETIRED, Lists
 from .rows import Ref, Rows
 
@@ -50,6 +50,7 @@ class Sqlite:
         self.database = Database(directory, path, self.notices)
         self._lists = Lists(self.database, self.lose)
         self._lock = -1
+        self._patience: float | None = None
         self._lost: list[tuple[str, str, str]] | None = None
         self._known: dict[tuple[int, str, str], int] = {}
         """Which state of a document was seen to be whole, by the opening it was seen in."""
@@ -76,8 +77,12 @@ class Sqlite:
             return None, ""
         with Asking(self.database):
             found = database.execute(
-                "SELECT id, split, data FROM documents WHERE shelf = ? AND name = ?", (shelf, name)
+                "SELECT id, split, CASE WHEN typeof(data) = 'blob' AND length(data) > ? THEN NULL "
+                "ELSE data END FROM documents WHERE shelf = ? AND name = ?",
+                (SIZE_LIMIT, shelf, name),
             ).fetchone()
+            if found and found[2] is None:
+                raise self.database.retire(f"{self._where(shelf, name)} is too big")
         if found is None:
             return None, ""
         number, split, data = found
@@ -116,12 +121,11 @@ class Sqlite:
         if database is None:
             return []
         with Asking(self.database):
-            return [
-                name
-                for (name,) in database.execute(
-                    "SELECT name FROM documents WHERE shelf = ? ORDER BY name", (shelf,)
-                )
-            ]
+            found = database.execute(
+                "SELECT name FROM documents WHERE shelf = ? ORDER BY name", (shelf,)
+            )
+            # What nobody could ask for by its name is not of this store's making.
+            return [name for (name,) in found if isinstance(name, str) and journal.is_name(name)]
 
     def pending(self) -> Document | None:
         """The note of a `replace_keys` that is not done yet, but seen by readers already."""
@@ -314,26 +318,26 @@ class Sqlite:
         before = int(time.time()) - RETIRED
         removed = PORTION
         while removed == PORTION and time.monotonic() < give_up:
-            with self.lock(), Asking(self.database):
+            with self.lock(SWEEP_SECONDS), Asking(self.database):
                 removed = self._lists.sweep(before)
 
     # --- the lock ---
 
-    def lock(self) -> Sqlite:
+    def lock(self, seconds: float | None = None) -> Sqlite:
         """Keep other writers out while the store is used as a context manager.
 
-        A kernel lock among ours, in which one transaction is open. Raises Busy.
+        A kernel lock among ours, in which one transaction is open. Raises Busy after so many
+        seconds, by default LOCK_SECONDS.
         """
+        self._patience = seconds
         return self
 
     def __enter__(self) -> Sqlite:
+        if not self.database.held:
+            self.database.open()  # what takes its time the others need not wait for
+            self._lock = self.database.acquire(seconds=self._patience)
         self.database.held += 1
         if self.database.held == 1:
-            try:
-                self._lock = self.database.acquire()
-            except BaseException:
-                self.database.held = 0
-                raise
             try:
                 self._begin()
                 self._finish_intent()
