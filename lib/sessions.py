@@ -7,12 +7,13 @@ that is damaged, foreign or behind costs time and nothing else.
 from __future__ import annotations
 
 import os
+import time
 
 from . import journal, replay, workspace
 from . import session as folding
 from .policy import Rules
 from .sealing import verdict_on
-from .stores import CHECKPOINTS, Damaged, StoreError
+from .stores import CHECKPOINTS, Busy, Damaged, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 GLIMPSE = 16384
 """Bytes of each end of a journal that a glimpse reads."""
+
+REST = 30.0
+"""Seconds for which a store is not asked again that kept a reader waiting in vain."""
 
 RECENT = 4 << 20
 """Bytes of a journal's end that are searched for what another session did in one turn."""
@@ -51,6 +55,7 @@ class Sessions:
         self.progress: Callable[[int, int], None] | None = None
         store.finish = self._finish
         self._rules: Rules | None = None
+        self._ask_after = 0.0
         self._bases: dict[str, tuple[Document | None, Document]] = {}
         self._published: dict[str, str] = {}
 
@@ -128,23 +133,27 @@ class Sessions:
         state["journal"] = {"offset": records.offset, "last": last, "problems": problems}
         if skipped:
             state["journal"]["skipped"] = skipped
-        note = self._pending() if end is None else None
+        note = self._asked(self.store.pending) if end is None else None
         if note and note.get("session") == session:
             # A restore is under way, or its process has died: readers see it whole already.
             return folding.fold(state, note["records"], self.rules)
         return state
 
-    def _pending(self) -> Document | None:
-        try:
-            return self.store.pending()
-        except StoreError as error:
-            self._tell(error)
-            return None
+    def _asked(self, ask: Callable[[], Document | None]) -> Document | None:
+        """What the store answers; None, and people are told, when it does not: the journal tells.
 
-    def _tell(self, error: StoreError) -> None:
-        """Tell people, once, of what cannot be read of the store: the journal is read instead."""
-        if str(error) not in self.notices:
-            self.notices.append(str(error))
+        A store that was waited for in vain is then left alone for a while: a start asks it often.
+        """
+        if time.monotonic() < self._ask_after:
+            return None
+        try:
+            return ask()
+        except StoreError as error:
+            if str(error) not in self.notices:
+                self.notices.append(str(error))
+            if isinstance(error, Busy):
+                self._ask_after = time.monotonic() + REST
+            return None
 
     def forget(self, session: str) -> None:
         """Let go of what was read of a session's checkpoint: for who looks at them all."""
@@ -210,11 +219,7 @@ class Sessions:
 
     def _read_saved(self, session: str) -> tuple[Document | None, Document]:
         name = checkpoint_name(session)
-        try:
-            document = self.store.read(CHECKPOINTS, name)
-        except StoreError as error:
-            self._tell(error)
-            return None, {}
+        document = self._asked(lambda: self.store.read(CHECKPOINTS, name))
         if document is None or document.get("name") != name or not document.get("session"):
             return None, {}
         mark = document.get("journal") or {}
@@ -239,11 +244,7 @@ class Sessions:
 
     def checkpointed(self, name: str) -> Document | None:
         """The session that a checkpoint is of, as it was; None for none, or for a stranger's."""
-        try:
-            document = self.store.read(CHECKPOINTS, name)
-        except StoreError as error:
-            self._tell(error)
-            return None
+        document = self._asked(lambda: self.store.read(CHECKPOINTS, name))
         if document is None or not document.get("session"):
             return None
         if verdict_on(name, document) != replay.OURS:

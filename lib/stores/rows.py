@@ -75,7 +75,11 @@ def _worth(name: str, kept: Kept, key: bytes) -> str:
     worth = replay.verdict(name, f"{place}\n{row}".encode(), check, key)
     if worth != replay.OURS:
         try:
-            if path_of(name) and weight(check) >= 0 and isinstance(loads(row), dict):
+            if (
+                isinstance(path_of(name), str)
+                and isinstance(loads(row), dict)
+                and weight(check) >= 0
+            ):
                 return worth
         except (ValueError, RecursionError):
             pass

@@ -379,8 +379,12 @@ class _Change:
 
     def __enter__(self) -> None:
         self._store.lock().__enter__()
-        self._savepoint = Savepoint(self._store.database)
-        self._savepoint.__enter__()
+        try:
+            self._savepoint = Savepoint(self._store.database)
+            self._savepoint.__enter__()
+        except BaseException:
+            self._store.lock().__exit__()
+            raise
         self._store.begin_change()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:

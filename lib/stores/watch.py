@@ -42,8 +42,9 @@ class Watch:
         ends = False
         while True:
             try:
-                yield ends
-                ends = time.monotonic() > self.give_up
+                while True:  # a signal is handled at any step, the one back to here included
+                    yield ends
+                    ends = time.monotonic() > self.give_up
             except GeneratorExit:
                 return
             except BaseException as error:  # noqa: BLE001
