@@ -170,14 +170,17 @@ class TestPlanted:
         )
         assert store.names(KEYS) == ["a"]
 
-    def test_a_document_that_is_too_big_is_not_read_and_the_others_are(self, store, place):
+    def test_a_document_that_is_too_big_is_not_read_and_the_others_are(
+        self, store, place, monkeypatch
+    ):
+        monkeypatch.setattr(databases, "LENGTH", 1 << 30)  # as where Python bounds no values
         plant(
             place,
             SCHEMA,
             "INSERT INTO documents VALUES (NULL, 'keys', 'big', '1', 0, zeroblob(69000000));",
             keep("a", PRECIOUS),
         )
-        with pytest.raises(Damaged, match="too big"):
+        with pytest.raises(Damaged, match="key big .* is too big"):
             store.read(KEYS, "big")
         assert store.names(KEYS) == ["a"]
 
@@ -185,6 +188,13 @@ class TestPlanted:
     def test_no_value_is_longer_than_a_document(self, store, place):
         plant(place, SCHEMA, "INSERT INTO facts VALUES ('boot', hex(zeroblob(40000000)));")
         with pytest.raises(Damaged, match="too big"):
+            store.names(KEYS)
+        assert store.names(KEYS) == []
+
+    def test_none_of_its_tables_is_read_that_is_not_as_ours(self, store, place):
+        theirs = "CREATE VIEW documents AS SELECT 1 id, 'keys', 'planted', '1', 0, x'7b7d';"
+        plant(place, without("documents"), theirs)
+        with pytest.raises(Damaged, match="and 0 documents"):
             store.names(KEYS)
         assert store.names(KEYS) == []
 
