@@ -180,7 +180,7 @@ class TestPlanted:
             "INSERT INTO documents VALUES (NULL, 'keys', 'big', '1', 0, zeroblob(69000000));",
             keep("a", PRECIOUS),
         )
-        with pytest.raises(Damaged, match="key big .* is too big"):
+        with pytest.raises(Damaged, match=r"key big .* is too big"):
             store.read(KEYS, "big")
         assert store.names(KEYS) == ["a"]
 

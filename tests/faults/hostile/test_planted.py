@@ -105,6 +105,10 @@ def test_a_folder_that_leads_elsewhere_is_refused(place: Place, neighbourhood, f
     neighbourhood()
     for event in EVENTS:
         done = place.run(event, {}).keeps_the_contract()
+        if event == "SessionStart" and folder == ".claude/state/checkpoints":
+            assert "session past" in done.context, "the journals can be read all the same"
+            assert f"{place.directory}/checkpoints" in done.message
+            continue
         assert done.context == ""
         if event == "Stop" or folder != ".claude/state/checkpoints":
             assert done.code == 1
