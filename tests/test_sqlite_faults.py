@@ -192,7 +192,10 @@ class TestPlanted:
         assert store.names(KEYS) == []
 
     def test_none_of_its_tables_is_read_that_is_not_as_ours(self, store, place):
-        theirs = "CREATE VIEW documents AS SELECT 1 id, 'keys', 'planted', '1', 0, x'7b7d';"
+        theirs = (
+            "CREATE VIEW documents AS SELECT 1 id, 'keys' shelf, 'planted' name, '1' v, 0 split, "
+            "x'7b7d' data;"
+        )
         plant(place, without("documents"), theirs)
         with pytest.raises(Damaged, match="and 0 documents"):
             store.names(KEYS)

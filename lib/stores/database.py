@@ -46,12 +46,12 @@ LENGTH = SIZE_LIMIT + (1 << 20)
 SALVAGE = (
     (
         "documents",
-        "SELECT * FROM documents NOT INDEXED WHERE length(data) <= 67108864 ORDER BY id",
+        "SELECT * FROM documents NOT INDEXED WHERE length(data) <= :most ORDER BY id",
         "documents VALUES (?, ?, ?, ?, ?, ?)",
     ),
     (
         "damaged",
-        "SELECT * FROM damaged NOT INDEXED WHERE length(data) <= 67108864 ORDER BY rowid",
+        "SELECT * FROM damaged NOT INDEXED WHERE length(data) <= :most ORDER BY rowid",
         "damaged VALUES (?, ?, ?, ?, ?)",
     ),
     ("lists", "SELECT * FROM lists NOT INDEXED ORDER BY id", "lists VALUES (?, ?, ?, ?, ?)"),
@@ -527,7 +527,7 @@ def _take_over(old: Any, new: Any, reading: str, adding: str, watch: Watch) -> N
     """Copy the rows of a table; past a page that cannot be read, those from the other end."""
     for order in ("", " DESC"):
         try:
-            for row in old.execute(reading + order):
+            for row in old.execute(reading + order, {"most": SIZE_LIMIT}):
                 if time.monotonic() > watch.give_up:
                     return
                 new.execute(f"INSERT OR IGNORE INTO {adding}", row)
