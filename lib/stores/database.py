@@ -232,7 +232,7 @@ class Database:
             check_same_thread=False,
             uri=True,
         )
-        self._bound(database)
+        _bound(database, self.watch)
         database.execute("PRAGMA foreign_keys = OFF")
         # All of it as of one moment: another process may be making the tables.
         database.execute("BEGIN")
@@ -256,12 +256,6 @@ class Database:
         database.execute(f"PRAGMA synchronous = {'FULL' if wal else 'EXTRA'}")
         self._look_after_a_crash(database)
         return database
-
-    def _bound(self, database: Any) -> None:
-        """Bound what a planted database could make one statement cost."""
-        self.watch.over(database)
-        if hasattr(database, "setlimit"):  # from Python 3.11 on
-            database.setlimit(_LIMIT_LENGTH, LENGTH)
 
     def _refuse_foreign(self) -> None:
         if self._own:  # the name is ours, in a folder of ours: another's would be in the way
@@ -430,23 +424,23 @@ class Database:
         begun = not new.in_transaction
         if begun:
             new.execute("BEGIN IMMEDIATE")
-        self.watch.give_up = time.monotonic() + SALVAGE_SECONDS
+        watch = Watch()  # of the reading: a statement that writes, interrupted, takes all back
+        watch.give_up = time.monotonic() + SALVAGE_SECONDS
         try:
             old = engine.connect(url, isolation_level=None, uri=True)
-            self._bound(old)
+            _bound(old, watch)
             old.text_factory = _text_or_none
             ours = own(old.execute(CONTENTS).fetchall())
             for table, reading, adding in SALVAGE:
                 if table in ours:
-                    _take_over(old, new, reading, adding, self.watch)
+                    _take_over(old, new, reading, adding, watch)
             old.close()
         except engine.Error:
             pass  # there is nothing that can be read of it
-        finally:
-            self.watch.give_up = float("inf")
         saved: int = new.execute("SELECT count(*) FROM documents").fetchone()[0]
-        if begun:
+        if begun and new.in_transaction:
             new.execute("COMMIT")
+        watch.tell()
         self.watch.tell()
         return saved
 
@@ -521,6 +515,13 @@ def keep_aside(execute: Callable[..., Any], shelf: str, name: str, why: str) -> 
         (at, why, shelf, name),
     )
     return at
+
+
+def _bound(connection: Any, watch: Watch) -> None:
+    """Bound what a planted database could make one statement cost."""
+    watch.over(connection)
+    if hasattr(connection, "setlimit"):  # from Python 3.11 on
+        connection.setlimit(_LIMIT_LENGTH, LENGTH)
 
 
 def _take_over(old: Any, new: Any, reading: str, adding: str, watch: Watch) -> None:

@@ -689,7 +689,7 @@ MUTATIONS = (
     Mutation(
         "no value of a database is longer than a document",
         "lib/stores/database.py",
-        "database.setlimit(_LIMIT_LENGTH, LENGTH)",
+        "connection.setlimit(_LIMIT_LENGTH, LENGTH)",
         "pass",
         "tests/test_sqlite_faults.py -k longer_than_a_document",
     ),
@@ -703,7 +703,7 @@ MUTATIONS = (
     Mutation(
         "signals reach Python in a long statement of the database",
         "lib/stores/database.py",
-        "        self.watch.over(database)\n",
+        "    watch.over(connection)\n",
         "",
         "tests/test_sqlite_faults.py -k gives_up_in_the_middle",
     ),
