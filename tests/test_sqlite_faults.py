@@ -425,10 +425,6 @@ class TestGone:
         for each in place.glob(f"{FILE}*"):
             each.unlink()
 
-    def replace(self, place):
-        (place / FILE).rename(place / "elsewhere")
-        open_store("sqlite", str(place)).write(KEYS, "other", document(1))
-
     def cut(self, place):
         (place / f"{FILE}-wal").unlink()
 
