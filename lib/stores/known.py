@@ -1,4 +1,11 @@
-"""What the server is known to have, kept beside what it is about: in the database itself."""
+"""What the server is known to have, kept beside what it is about: in the database itself.
+
+shared        which state of each document, and its stamp; a document is owed when its state is
+              another one, or when it is gone
+shared_lists  up to which mark each list; beyond it the rows up to the number `sent` were sent
+              already, and of the server's so many `taken`
+removals      when what is owed as removed was removed
+"""
 
 from __future__ import annotations
 
@@ -7,23 +14,6 @@ from .database import Asking, Savepoint
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .sqlite import Sqlite
-
-TABLES = """
-CREATE TABLE IF NOT EXISTS shared (
-  shelf TEXT NOT NULL, name TEXT NOT NULL, id INTEGER, stamp TEXT NOT NULL,
-  theirs INTEGER NOT NULL, PRIMARY KEY (shelf, name)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS shared_lists (
-  list INTEGER PRIMARY KEY, mark INTEGER NOT NULL, sent INTEGER NOT NULL, taken INTEGER NOT NULL
-);
-CREATE TABLE IF NOT EXISTS removals (
-  shelf TEXT NOT NULL, name TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (shelf, name)
-) WITHOUT ROWID;
-"""
-"""What the server is known to have: which state of each document, and each list up to which mark.
-
-A document is owed when its state is another one, or when it is gone. Beyond a list's mark the rows
-up to the number `sent` were sent already, and of the server's so many `taken`."""
 
 OWED = """
 SELECT documents.shelf, documents.name, documents.id FROM documents
@@ -62,8 +52,12 @@ class Changing:
 
     def __enter__(self) -> None:
         self._store.lock().__enter__()
-        self._inner = Savepoint(self._store.database)
-        self._inner.__enter__()
+        try:
+            self._inner = Savepoint(self._store.database)
+            self._inner.__enter__()
+        except BaseException:
+            self._store.lock().__exit__()
+            raise
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         try:

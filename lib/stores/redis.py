@@ -29,9 +29,10 @@ from ..courier import send
 from . import CHECKPOINTS, KEYS, NewerVersion, StoreError, locks, stamps
 from .database import Asking
 from .identity import project_name
-from .known import AGAIN, ELSEWHERE, KNOWN, OWED, REMOVED, TABLES
+from .known import AGAIN, ELSEWHERE, KNOWN, OWED, REMOVED
 from .parcels import without_secrets
 from .server import Talking, bounded, connect, place_of
+from .shape import SHARED, statements
 from .sqlite import Sqlite
 
 TYPE_CHECKING = False
@@ -223,9 +224,8 @@ class Redis(Sqlite):
         Two machines that add to one list, each its own, would make it nobody's.
         """
         execute = self.database.open().execute
-        for statement in TABLES.split(";\n"):
-            if statement.strip():
-                execute(statement)
+        for statement in statements(SHARED):
+            execute(statement)
         here = f"{os.uname().nodename} {os.stat(self.database.path).st_ino}"
         found = execute("SELECT value FROM facts WHERE name = 'place'").fetchone()
         if found != (here,):

@@ -42,12 +42,15 @@ CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 SHARED = """
 CREATE TABLE IF NOT EXISTS shared (
-  shelf TEXT NOT NULL, name TEXT NOT NULL, id INTEGER, stamp TEXT NOT NULL, theirs INTEGER,
-  PRIMARY KEY (shelf, name)
+  shelf TEXT NOT NULL, name TEXT NOT NULL, id INTEGER, stamp TEXT NOT NULL,
+  theirs INTEGER NOT NULL, PRIMARY KEY (shelf, name)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS shared_lists (
-  list INTEGER PRIMARY KEY, mark INTEGER NOT NULL, ours INTEGER NOT NULL, reached INTEGER NOT NULL
+  list INTEGER PRIMARY KEY, mark INTEGER NOT NULL, sent INTEGER NOT NULL, taken INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS removals (
+  shelf TEXT NOT NULL, name TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (shelf, name)
+) WITHOUT ROWID;
 """
 """What the Redis store adds to the database of a machine."""
 
