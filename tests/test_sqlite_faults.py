@@ -138,12 +138,9 @@ class TestPlanted:
             assert shape.strangeness(database.execute(shape.CONTENTS).fetchall()) == ""
 
     def test_what_the_redis_store_adds_belongs_there(self, store, place):
-        from lib.stores import redis
-
-        assert shape.statements(SHARED) == shape.statements(redis.TABLES)
         store.write(KEYS, "key", document(1))
         with closing(sqlite3.connect(place / FILE)) as database:
-            database.executescript(redis.TABLES)
+            database.executescript(SHARED)
         assert open_store("sqlite", str(place)).read(KEYS, "key")["value"] == 1
 
     def test_a_name_that_is_no_text_costs_that_row(self, store, place):
