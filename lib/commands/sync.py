@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from ..state import State
     from .answers import Answer
 
-SECONDS = 30.0
+SECONDS = 600.0
+"""All that is owed is sent: a server that does not answer is given up far sooner."""
 
 
 def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
