@@ -1144,9 +1144,15 @@ def _words(arguments: str) -> list[str]:
 
 
 def main() -> int:
-    """Try each mutation, or those whose words are given, and put what caught it into the table."""
-    chosen = [each for each in MUTATIONS if all(word in each.what for word in sys.argv[1:])]
+    """Try each mutation, and put what caught it into the table.
+
+    With words those that have them in their name, with --new those that have no row yet.
+    """
     caught = table()
+    words = [word for word in sys.argv[1:] if word != "--new"]
+    chosen = [each for each in MUTATIONS if all(word in each.what for word in words)]
+    if "--new" in sys.argv:
+        chosen = [each for each in chosen if each.what not in caught]
     missed = 0
     for mutation in chosen:
         test = caught_by(mutation)
