@@ -13,7 +13,7 @@ from . import journal, replay, workspace
 from . import session as folding
 from .policy import Rules
 from .sealing import verdict_on
-from .stores import CHECKPOINTS, Busy, Damaged, StoreError
+from .stores import CHECKPOINTS, Busy, Damaged, NewerVersion, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Sessions:
     """The sessions of one state directory.
 
     notices   what went wrong on the way without keeping an answer back, for people to be told
+    without_store  whether the journals are to tell where the store cannot be read
     progress  called while a journal is read, with how many bytes have been and how many there are
     """
 
@@ -55,6 +56,7 @@ class Sessions:
         self.progress: Callable[[int, int], None] | None = None
         store.finish = self._finish
         self._rules: Rules | None = None
+        self.without_store = False
         self._ask_after = 0.0
         self._bases: dict[str, tuple[Document | None, Document]] = {}
         self._published: dict[str, str] = {}
@@ -140,15 +142,18 @@ class Sessions:
         return state
 
     def _asked(self, ask: Callable[[], Document | None]) -> Document | None:
-        """What the store answers; None, and people are told, when it does not: the journal tells.
+        """What the store answers; None, and people are told, where it has nothing of use.
 
-        A store that was waited for in vain is then left alone for a while: a start asks it often.
+        A store that does not answer is that too for who goes `without_store`. One that was waited
+        for in vain is then left alone for a while: a start asks it often.
         """
         if time.monotonic() < self._ask_after:
             return None
         try:
             return ask()
         except StoreError as error:
+            if not self.without_store and not isinstance(error, (Damaged, NewerVersion)):
+                raise
             if str(error) not in self.notices:
                 self.notices.append(str(error))
             if isinstance(error, Busy):

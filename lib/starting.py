@@ -40,6 +40,7 @@ def start(event: journal.Event) -> str:
             "", "; ".join(filter(None, [f"{reason}. What it holds was not told to Claude", told]))
         )
         return ""
+    state.sessions.without_store = True  # what the journals hold is told all the same
     source = str(event.fields.get("source") or "startup")
     try:
         state.store.exchange(EXCHANGE_SECONDS)

@@ -169,7 +169,7 @@ WORKLOADS = {
     "user_prompt": Workload(WORKED, prompt("now b"), prompt("now c")),
     "session_start with a predecessor": Workload((*IN_SESSION,), start("s2"), start("s2")),
     "stop, the first": Workload(WORKED, STOP, STOP),
-    "stop, a later one": Workload(IN_SESSION, STOP, STOP),
+    "stop, a later one": Workload((*IN_SESSION, prompt("more")), STOP, STOP),
     "stop, the first in a repository": Workload(
         (*WORKED, bash("touch made.txt", "t2")), STOP, STOP, git=True
     ),
