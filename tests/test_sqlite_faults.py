@@ -181,12 +181,13 @@ class TestPlanted:
             store.read(KEYS, "big")
         assert store.names(KEYS) == ["a"]
 
-    @pytest.mark.skipif(sys.version_info < (3, 11), reason="Python bounds no values before 3.11")
-    def test_no_value_is_longer_than_a_document(self, store, place):
-        plant(place, SCHEMA, "INSERT INTO facts VALUES ('boot', hex(zeroblob(40000000)));")
-        with pytest.raises(Damaged, match="too big"):
-            store.names(KEYS)
-        assert store.names(KEYS) == []
+    if sys.version_info >= (3, 11):  # Python bounds no values before that
+
+        def test_no_value_is_longer_than_a_document(self, store, place):
+            plant(place, SCHEMA, "INSERT INTO facts VALUES ('boot', hex(zeroblob(40000000)));")
+            with pytest.raises(Damaged, match="too big"):
+                store.names(KEYS)
+            assert store.names(KEYS) == []
 
     def test_none_of_its_tables_is_read_that_is_not_as_ours(self, store, place):
         theirs = (
