@@ -320,6 +320,10 @@ class Database:
             "UPDATE facts SET value = ? WHERE name = 'directory'", (_text(self.directory),)
         )
 
+    def __del__(self) -> None:
+        if self.__dict__.get("_open"):  # not left to the engine, which warns of it from 3.13 on
+            self._close()
+
     def _close(self) -> None:
         if self._open:
             database, self._open = self._open[0], None
