@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from shlex import quote
 
 from . import journal, registration, settings
-from .exchange import exchange
 from .founding import GITIGNORE, README, TEMPORARY
 from .interpreter import interpreter
 from .settings import options
 from .stores import StoreError
+from .swapping import swap
 from .sweeping import lock, sweep_unlocked
 from .worktree import is_ignored
 
@@ -166,7 +166,7 @@ def _take_place(fresh: str, target: str) -> None:
     blocks nothing, and `doctor` tells when it was left so.
     """
     if os.path.lexists(target):
-        if exchange(fresh, target):
+        if swap(fresh, target):
             return
         os.rename(target, f"{fresh}-old")
         os.rename(fresh, target)

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from errno import ENOTSUP, EOPNOTSUPP, EPERM
 
 from . import journal, registration
-from .exchange import exchange
 from .founding import TEMPORARY, make_directories, sync_names
 from .stores import StoreError
+from .swapping import swap
 from .sweeping import alone, lock, sweep_unlocked
 from .worktree import main_checkout
 
@@ -403,12 +403,12 @@ class Change:
         The two change places, so that what was written since it was looked at is not lost: it is
         then put back, and so is what may have been written since that.
         """
-        if self.before is None or not exchange(temporary, self.real):
+        if self.before is None or not swap(temporary, self.real):
             os.replace(temporary, self.real)
             return
         put, found = after, read(temporary)
         while found != self.before:
-            exchange(temporary, self.real)
+            swap(temporary, self.real)
             taken = read(temporary)
             if taken == put:
                 raise self._changed_meanwhile()

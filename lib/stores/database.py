@@ -14,9 +14,9 @@ import time
 from .. import journal, litter
 from ..founding import furnish, make_directories
 from . import Busy, Damaged, StoreError, locks
+from .deadline import Deadline
 from .documents import SIZE_LIMIT, refuse_newer
 from .shape import CONTENTS, SCHEMA, own, statements, strangeness
-from .watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Database:
 
     held       how often its lock is taken, by the one who takes it
     openings   how often it was opened, or written in vain: what was known before may not hold
-    watch      what ends its statements
+    deadline   what ends its statements
     only_read  whether it was opened where nothing can be written
     """
 
@@ -93,7 +93,7 @@ class Database:
         self.notices = notices
         self.held = 0
         self.openings = 0
-        self.watch = Watch()
+        self.deadline = Deadline()
         self._own = not path
         self._open: tuple[Any, tuple[int, ...]] | None = None
         self.only_read = False
@@ -232,7 +232,7 @@ class Database:
             check_same_thread=False,
             uri=True,
         )
-        _bound(database, self.watch)
+        _bound(database, self.deadline)
         database.execute("PRAGMA foreign_keys = OFF")
         # All of it as of one moment: another process may be making the tables.
         database.execute("BEGIN")
@@ -294,15 +294,15 @@ class Database:
             self._adopt(database, facts.get("directory", ""))
         if facts.get("boot") == _boot():
             return
-        self.watch.give_up = time.monotonic() + CHECK_SECONDS
+        self.deadline.give_up = time.monotonic() + CHECK_SECONDS
         try:
             told = database.execute("PRAGMA quick_check(1)").fetchone()[0]
         except engine.OperationalError as error:
-            if self.watch.raised or "interrupted" not in str(error):
+            if self.deadline.raised or "interrupted" not in str(error):
                 raise
             told = "ok"  # so far, and whoever reads the rest is told of it
         finally:
-            self.watch.give_up = float("inf")
+            self.deadline.give_up = float("inf")
         if told != "ok":
             raise engine.DatabaseError(f"malformed: {told}")
         try:
@@ -428,24 +428,26 @@ class Database:
         begun = not new.in_transaction
         if begun:
             new.execute("BEGIN IMMEDIATE")
-        watch = Watch()  # of the reading: a statement that writes, interrupted, takes all back
-        watch.give_up = time.monotonic() + SALVAGE_SECONDS
+        deadline = (
+            Deadline()
+        )  # of the reading: a statement that writes, interrupted, takes all back
+        deadline.give_up = time.monotonic() + SALVAGE_SECONDS
         try:
             old = engine.connect(url, isolation_level=None, uri=True)
-            _bound(old, watch)
+            _bound(old, deadline)
             old.text_factory = _text_or_none
             ours = own(old.execute(CONTENTS).fetchall())
             for table, reading, adding in SALVAGE:
                 if table in ours:
-                    _take_over(old, new, reading, adding, watch)
+                    _take_over(old, new, reading, adding, deadline)
             old.close()
         except engine.Error:
             pass  # there is nothing that can be read of it
         saved: int = new.execute("SELECT count(*) FROM documents").fetchone()[0]
         if begun and new.in_transaction:
             new.execute("COMMIT")
-        watch.tell()
-        self.watch.tell()
+        deadline.tell()
+        self.deadline.tell()
         return saved
 
     def _failed(self, error: OSError) -> StoreError:
@@ -464,7 +466,7 @@ class Asking:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if engine is None or not isinstance(error, engine.Error):
             return
-        self._database.watch.tell()
+        self._database.deadline.tell()
         told, path = str(error), self._database.path
         if "locked" in told or "busy" in told:
             raise Busy(
@@ -521,19 +523,19 @@ def keep_aside(execute: Callable[..., Any], shelf: str, name: str, why: str) -> 
     return at
 
 
-def _bound(connection: Any, watch: Watch) -> None:
+def _bound(connection: Any, deadline: Deadline) -> None:
     """Bound what a planted database could make one statement cost."""
-    watch.over(connection)
+    deadline.over(connection)
     if hasattr(connection, "setlimit"):  # from Python 3.11 on
         connection.setlimit(_LIMIT_LENGTH, LENGTH)
 
 
-def _take_over(old: Any, new: Any, reading: str, adding: str, watch: Watch) -> None:
+def _take_over(old: Any, new: Any, reading: str, adding: str, deadline: Deadline) -> None:
     """Copy the rows of a table; past a page that cannot be read, those from the other end."""
     for order in ("", " DESC"):
         try:
             for row in old.execute(reading + order, {"most": SIZE_LIMIT}):
-                if time.monotonic() > watch.give_up:
+                if time.monotonic() > deadline.give_up:
                     return
                 new.execute(f"INSERT OR IGNORE INTO {adding}", row)
         except (engine.Error, ValueError):

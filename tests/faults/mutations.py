@@ -336,7 +336,7 @@ MUTATIONS = (
     Mutation(
         "settings are replaced as a whole",
         "lib/settings.py",
-        "        if self.before is None or not exchange(temporary, self.real):\n",
+        "        if self.before is None or not swap(temporary, self.real):\n",
         "        os.unlink(self.real)\n"
         "        os.link(temporary, self.real)\n"
         "        if self.before is None:\n",
@@ -373,7 +373,7 @@ MUTATIONS = (
     Mutation(
         "a team's copy is never half the old one and half the new",
         "lib/installing.py",
-        "        if exchange(fresh, target):\n            return\n",
+        "        if swap(fresh, target):\n            return\n",
         "",
         "tests/test_install.py -k killed_anywhere_an_update",
     ),
@@ -668,7 +668,7 @@ MUTATIONS = (
     Mutation(
         "what is taken over from a damaged database ends in its time",
         "lib/stores/database.py",
-        "if time.monotonic() > watch.give_up:",
+        "if time.monotonic() > deadline.give_up:",
         "if False:",
         "tests/test_sqlite_faults.py -k ends_in_its_time",
     ),
@@ -703,14 +703,14 @@ MUTATIONS = (
     Mutation(
         "signals reach Python in a long statement of the database",
         "lib/stores/database.py",
-        "    watch.over(connection)\n",
+        "    deadline.over(connection)\n",
         "",
         "tests/test_sqlite_faults.py -k gives_up_in_the_middle",
     ),
     Mutation(
         "what a signal raises in a statement is not forgotten",
         "lib/stores/database.py",
-        "        self._database.watch.tell()\n",
+        "        self._database.deadline.tell()\n",
         "",
         "tests/test_sqlite_faults.py -k TestLongStatements",
     ),

@@ -13,7 +13,7 @@ _WITHOUT = (EINVAL, ENOSYS, ENOTSUP, EOPNOTSUPP)
 """How a system, or a file system, says that it cannot."""
 
 
-def exchange(one: str, other: str) -> bool:
+def swap(one: str, other: str) -> bool:
     """Let two paths of one file system change places; False where that cannot be had.
 
     Raises OSError.

@@ -13,7 +13,7 @@ STEPS = 10_000
 """Instructions of the engine's between two looks: a part of a millisecond."""
 
 
-class Watch:
+class Deadline:
     """Lets signals into long statements, and ends them at a time.
 
     The engine runs outside of Python, where no signal is handled: a hook would not give up in its
