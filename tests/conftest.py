@@ -11,6 +11,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -31,6 +32,11 @@ SCRIPTS = {
     "SessionEnd": "stop.py",
 }
 """The script that is registered for each event; other events of the recordings reach no hook."""
+
+
+def absent(what: str) -> NoReturn:
+    """A test needs what is not here: in CI it fails, elsewhere it is passed over."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(what)
 
 
 @dataclass

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, absent
 
 QUICK = {
     "pre_tool.py": "PreToolUse",
@@ -758,7 +758,7 @@ def test_a_planted_side_file_is_left_alone(hooks, tmp_path, name, how):
 
 def test_a_journal_of_another_user_is_not_written(hooks):
     if os.geteuid() != 0:
-        pytest.skip("only root can give a file away")
+        absent("only root can give a file away")
     hooks.script("post_tool.py", BY_HAND)
     journal = hooks.directory / "sessions" / "manual.jsonl"
     before = journal.read_bytes()

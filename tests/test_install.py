@@ -20,9 +20,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 
 from lib import installing, settings, sweeping
-from lib.exchange import exchange
 from lib.registration import personal
-from tests.conftest import ROOT, SCRIPTS, Hooks
+from lib.swapping import swap
+from tests.conftest import ROOT, SCRIPTS, Hooks, absent
 from tests.test_registering import files
 from tests.test_registration import SHELL, recorded
 
@@ -283,7 +283,7 @@ def test_a_bundle_whose_path_no_settings_file_can_hold_is_told(hooks, tmp_path, 
     try:
         shutil.copytree(ROOT / "lib", os.fsdecode(bundle + b"/lib"))
     except OSError:
-        pytest.skip("this file system takes UTF-8 only")
+        absent("this file system takes UTF-8 only")
     (Path(os.fsdecode(bundle)) / "bin").mkdir()
     shutil.copy(ROOT / "bin/workflow-state", os.fsdecode(bundle + b"/bin"))
     command = [sys.executable, bundle + b"/bin/workflow-state", "install"]
@@ -974,12 +974,12 @@ def test_what_is_written_as_the_file_changes_places_is_not_lost(theirs, monkeypa
         for number in left:
             theirs.write_text(f'{{"n": {number}}}')
             break
-        return exchange(one, other)
+        return swap(one, other)
 
-    monkeypatch.setattr(settings, "exchange", meanwhile)
+    monkeypatch.setattr(settings, "swap", meanwhile)
     change = settings.registering(str(theirs), personal("/bundle", "/python3"))
-    if not exchange_works(theirs.parent):
-        pytest.skip("the file system cannot exchange two files")
+    if not swap_works(theirs.parent):
+        absent("the file system cannot exchange two files")
     with pytest.raises(settings.StoreError, match="changed by another program meanwhile"):
         change.apply()
     assert theirs.read_text() == f'{{"n": {writes - 1}}}'
@@ -988,7 +988,7 @@ def test_what_is_written_as_the_file_changes_places_is_not_lost(theirs, monkeypa
 
 @pytest.mark.usefixtures("at_home")
 def test_where_two_files_cannot_be_exchanged_one_replaces_the_other(hooks, theirs, monkeypatch):
-    monkeypatch.setattr(settings, "exchange", lambda one, other: False)
+    monkeypatch.setattr(settings, "swap", lambda one, other: False)
     settings.registering(str(theirs), personal("/bundle", "/python3")).apply()
     assert commands(theirs).keys() >= SCRIPTS.keys()
     uninstall(hooks)
@@ -1004,7 +1004,7 @@ def test_where_they_cannot_either_what_is_written_meanwhile_is_not_lost(theirs, 
             theirs.write_text("{}")
         return real(folder, *rest)
 
-    monkeypatch.setattr(settings, "exchange", lambda one, other: False)
+    monkeypatch.setattr(settings, "swap", lambda one, other: False)
     monkeypatch.setattr(settings, "_prepared", meanwhile)
     with pytest.raises(settings.StoreError, match="changed by another program meanwhile"):
         settings.registering(str(theirs), personal("/bundle", "/python3")).apply()
@@ -1012,11 +1012,11 @@ def test_where_they_cannot_either_what_is_written_meanwhile_is_not_lost(theirs, 
     assert list(theirs.parent.iterdir()) == [theirs]
 
 
-def exchange_works(folder: Path) -> bool:
+def swap_works(folder: Path) -> bool:
     for name in ("one", "other"):
         (folder / name).write_text(name)
     try:
-        return exchange(str(folder / "one"), str(folder / "other"))
+        return swap(str(folder / "one"), str(folder / "other"))
     finally:
         (folder / "one").unlink()
         (folder / "other").unlink()
@@ -1025,11 +1025,11 @@ def exchange_works(folder: Path) -> bool:
 def test_two_paths_change_places(tmp_path):
     (tmp_path / "one").write_text("1")
     (tmp_path / "other").mkdir()
-    if exchange(str(tmp_path / "one"), str(tmp_path / "other")):
+    if swap(str(tmp_path / "one"), str(tmp_path / "other")):
         assert (tmp_path / "one").is_dir()
         assert (tmp_path / "other").read_text() == "1"
         with pytest.raises(FileNotFoundError):
-            exchange(str(tmp_path / "one"), str(tmp_path / "none"))
+            swap(str(tmp_path / "one"), str(tmp_path / "none"))
     else:
         assert (tmp_path / "other").is_dir()
         assert (tmp_path / "one").read_text() == "1"
@@ -1045,8 +1045,8 @@ def older_copy(hooks: Hooks) -> Path:
 def test_killed_anywhere_an_update_leaves_a_copy_that_works(hooks, tmp_path):
     """Neither missing for a moment nor half the old one and half the new."""
     copy = older_copy(hooks)
-    if not exchange_works(hooks.project):
-        pytest.skip("the file system cannot exchange two directories")
+    if not swap_works(hooks.project):
+        absent("the file system cannot exchange two directories")
     world = World(hooks, tmp_path / "kept")
     names = {path.relative_to(copy) for path in copy.rglob("*.py")}
     seen = set()
@@ -1073,7 +1073,7 @@ def test_a_copy_killed_where_nothing_can_be_exchanged_is_told_and_mended(hooks, 
         real(one, other)
 
     with monkeypatch.context() as patch:
-        patch.setattr(installing, "exchange", lambda one, other: False)
+        patch.setattr(installing, "swap", lambda one, other: False)
         patch.setattr(installing.os, "rename", rename)
         with pytest.raises(KeyboardInterrupt):
             installing.copy_bundle(str(copy))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sqlite3
 import subprocess
@@ -23,7 +22,7 @@ from lib.stores.database import APPLICATION, FILE
 from lib.stores.opening import open_store
 from lib.stores.rows import MOST, check_of
 from lib.stores.shape import SCHEMA, SHARED
-from tests.conftest import ROOT
+from tests.conftest import ROOT, absent
 from tests.store_contract import call, document
 
 COUNT = "SELECT count(*) FROM (WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x FROM c)"
@@ -477,9 +476,7 @@ def mounted(hooks, *lines: str) -> subprocess.CompletedProcess[str]:
         timeout=60,
     )
     if "mount" in done.stderr or "unshare" in done.stderr:
-        missing = "mounting in a name space of its own does not work here (Debian: util-linux)"
-        assert not os.environ.get("CI"), missing + done.stderr
-        pytest.skip(missing)
+        absent(f"mounting in a name space of its own does not work here: {done.stderr}")
     return done
 
 

@@ -6,12 +6,12 @@ They run where they are asked for: `make e2e-print`, `make e2e-interactive`, or 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
+
+from tests.conftest import absent
 
 from . import package
 from .client import Claude
@@ -27,11 +27,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents and not item.get_closest_marker("interactive"):
             item.add_marker(pytest.mark.e2e)
-
-
-def absent(what: str) -> NoReturn:
-    """Something that a test needs is missing: it is skipped, or in CI fails, and says what."""
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(what)
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,9 @@ import signal
 
 import pytest
 
+from tests.conftest import absent
+
 from .client import Claude, Running, without_context
-from .conftest import absent
 from .messages import Full, bash
 
 SUMMARISE = "CRITICAL: Respond with TEXT ONLY"

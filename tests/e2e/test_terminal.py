@@ -6,8 +6,9 @@ import shutil
 
 import pytest
 
+from tests.conftest import absent
+
 from .client import Claude
-from .conftest import absent
 from .messages import Refusal, bash
 from .terminal import Terminal
 from .test_sessions import SUMMARISE, SUMMARY

@@ -11,9 +11,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
+
+from tests.conftest import absent
 
 from . import strace as tracing
 from .report import COLUMNS, Tally
@@ -69,11 +70,6 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     yield bench
     bench.close()
     shutil.rmtree(base, ignore_errors=True)
-
-
-def absent(what: str) -> NoReturn:
-    """Something that a test needs is missing: it is skipped, or in CI fails, and says what."""
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(what)
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
@@ -12,11 +10,6 @@ from lib.report.history import gather
 from lib.report.page import page
 
 from . import worlds
-
-
-def missing(what: str) -> NoReturn:
-    """Skip a test that needs what this machine has not; in CI, where all must be there, fail."""
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(what)
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, absent
 
 from . import worlds
 from .browser import CHROMIUM, Reader, chromium
-from .conftest import data_of, missing, page_of
+from .conftest import data_of, page_of
 
 pytestmark = pytest.mark.browser
 
@@ -43,11 +43,11 @@ def patch():
 @pytest.fixture(scope="module")
 def browser():
     if not CHROMIUM:
-        missing("Chromium is not installed (Debian: chromium)")
+        absent("Chromium is not installed (Debian: chromium)")
     try:
         import playwright  # noqa: F401 - only whether it is there
     except ImportError:
-        missing("playwright is not installed; `make report` brings it")
+        absent("playwright is not installed; `make report` brings it")
     with chromium() as browser:
         yield browser
 
@@ -567,7 +567,7 @@ def test_the_focus_can_be_seen(reader, week):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(reader, week, state, scheme):
     if not AXE.exists():
-        missing("axe-core is not installed; `make report` brings it")
+        absent("axe-core is not installed; `make report` brings it")
     tab = reader.open(week)
     tab.get_by_label("Colours").select_option(scheme)
     if state == "open":
@@ -815,9 +815,9 @@ def test_what_is_left_out_is_said_on_the_page(reader, tmp_path, monkeypatch):
 
 def test_the_page_is_what_its_sources_build(tmp_path):
     if not shutil.which("node"):
-        missing("Node.js is not installed (Debian: nodejs npm)")
+        absent("Node.js is not installed (Debian: nodejs npm)")
     if not AXE.exists():
-        missing("report/node_modules is not there; `make report` brings it")
+        absent("report/node_modules is not there; `make report` brings it")
     built = tmp_path / "page.html"
     subprocess.run(["node", "build.mjs", str(built)], cwd=ROOT / "report", check=True)
     same = built.read_bytes() == (ROOT / "lib" / "report" / "page.html").read_bytes()

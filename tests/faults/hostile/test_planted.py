@@ -14,7 +14,7 @@ import pytest
 
 from lib import journal
 from lib.stores import StoreError
-from tests.faults.conftest import absent
+from tests.conftest import absent
 from tests.faults.hostile.conftest import EVENTS, PAST, Place
 
 ROW = "hostile input"
