@@ -53,8 +53,8 @@ def migrate(
     target = open_store(url, state.directory)
     found: dict[str, Any] = {"copied": 0, "there": 0, "later": [], "replaced": [], "removed": []}
     found.update(kept=[], left=[])
-    is_same = _place(target) == _place(source)
-    if is_same and _server(target) == _server(source):
+    is_same = target.home == source.home
+    if is_same and target.server == source.server:
         raise StoreError(
             "the store to migrate to is the one that is in use; --from names another one to copy "
             "from"
@@ -81,7 +81,7 @@ def _copy_all(
     tell: Callable[[int, int], None],
 ) -> None:
     removable = _of_no_other_machine(target) if exactly else set()
-    if _server(target):
+    if target.server:
         # What others have there counts as being there; what only lay here must not get to them.
         with source.lock():
             _make_room(source, target, removable, found, replaces=False)
@@ -114,7 +114,7 @@ def _leave(found: dict[str, Any], error: StoreError) -> None:
 def _of_no_other_machine(target: Any) -> set[str]:
     """The keys in a target that no server has; one that does not answer raises StoreError."""
     names = set(target.names(KEYS))
-    if _server(target):
+    if target.server:
         from .stores import proof
 
         proof.reach(target)
@@ -176,7 +176,7 @@ def _documents(store: Store, found: dict[str, Any]) -> dict[str, Document]:
 def _send(target: Any, found: dict[str, Any]) -> None:
     """Give a server what it lacks, and ask it whether it has everything. Raises StoreError."""
     target.exchange(SECONDS)
-    if not _server(target):
+    if not target.server:
         return
     from .stores import proof
 
@@ -291,12 +291,3 @@ def _content(document: Document | None) -> str:
     return dumps([sorted(copy), [copy[key] for key in sorted(copy)], sorted(session)]) + dumps(
         [session[key] for key in sorted(session)]
     )
-
-
-def _server(store: Store) -> str:
-    return str(getattr(store, "url", ""))
-
-
-def _place(store: Store) -> str:
-    database = getattr(store, "database", None)
-    return str(database.path) if database else str(getattr(store, "directory", ""))

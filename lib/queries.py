@@ -1,6 +1,6 @@
 """What is asked of all sessions at once: who touched a file, and what failed.
 
-Whatever the store, the answer is exact up to the last record: sessions of this machine are seen as
+Whatever the store, the answer is exact up to the last record: sessions of this checkout are seen as
 they stand now, those of others as their last checkpoints have them. In a database the row of one
 file is found without reading the others.
 """
@@ -66,7 +66,7 @@ def failures(state: State, since: float) -> list[dict[str, Any]]:
     for live in lives(state):
         session = live["session_id"]
         known = {(each.get("call"), each["at"]): each for each in live["failures"]}
-        if "machine" in live:
+        if not live.get("journal"):  # of another checkout, or another machine
             began = live["started"] or ""
             failed = [each for each in live["failures"] if each["at"] >= began]
         elif session in recent:

@@ -12,7 +12,9 @@ def stop(event: journal.Event) -> str:
     """
     told = journal.record(event)
     if event.name == "SessionEnd":
-        if not journal.environment("WORKFLOW_STATE_STORE").startswith(("redis", "unix")):
+        from .stores.opening import is_shared
+
+        if not is_shared(journal.environment("WORKFLOW_STATE_STORE")):
             return told
         from .turn import leave
 

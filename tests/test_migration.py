@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from lib import journal
-from lib.commands import migrate as command
 from lib.migration import migrate
 from lib.state import State
 from lib.stores import CHECKPOINTS, KEYS, StoreError, proof
 from lib.stores.opening import open_store
 from lib.stores.redis import Redis
+from lib.stores.server import holds_password
 from tests.redis_server import Server
 from tests.store_contract import PATHS, call
 
@@ -413,7 +413,7 @@ def test_to_itself_is_refused(directory):
     ],
 )
 def test_what_may_be_a_password_counts_as_one(url):
-    assert command._holds_password(url)
+    assert holds_password(url)
 
 
 @pytest.mark.parametrize(
@@ -424,7 +424,7 @@ def test_what_may_be_a_password_counts_as_one(url):
     ],
 )
 def test_an_address_without_a_password_may_be_written(url):
-    assert not command._holds_password(url)
+    assert not holds_password(url)
 
 
 class TestCommand:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -152,7 +153,8 @@ class TestFailures:
         assert "'yesterday' is no time" in done.stderr
 
 
-def test_other_machines_are_asked_too(tmp_path, monkeypatch):
+@pytest.mark.parametrize("of_this_machine", [False, True], ids=["machine", "checkout"])
+def test_others_are_asked_too(tmp_path, of_this_machine):
     server = Server(tmp_path / "server")
     try:
         machines = []
@@ -163,11 +165,15 @@ def test_other_machines_are_asked_too(tmp_path, monkeypatch):
             environment = {"WORKFLOW_STATE_STORE": server.url, "WORKFLOW_STATE_PROJECT": "asked"}
             machines.append(Hooks(project, home, {**environment, "WORKFLOW_STATE_KEY": "shared"}))
         one, two = machines
+        if of_this_machine:
+            one.environment["CLAUDE_PID"] = str(os.getpid())
+            one.prompt("one")
         write(one, "one", "a.py", "t1")
         fail(one, "one", "t2", "make test", "Exit code 2")
         one.stop("one")
         assert one.cli("sync").returncode == 0
-        assert [each["condition"] for each in answer(two, "touched", "a.py")] == ["elsewhere"]
+        condition = "alive" if of_this_machine else "elsewhere"
+        assert [each["condition"] for each in answer(two, "touched", "a.py")] == [condition]
         assert [each["error"] for each in answer(two, "failures")] == ["Exit code 2"]
         server.kill()
         done = two.cli("touched", "a.py")

@@ -8,7 +8,8 @@ from .. import settings
 from ..journal import environment
 from ..lineage import running
 from ..migration import migrate as move
-from ..stores.server import place_of
+from ..stores.opening import is_shared
+from ..stores.server import holds_password, place_of
 from ..variables import setting
 from .answers import add
 from .progress import Progress
@@ -75,12 +76,12 @@ def migrate(state: State, arguments: argparse.Namespace) -> Answer:
         arguments.refuse("--from leaves the settings, and --shared changes them")
     new, old = arguments.to, environment("WORKFLOW_STATE_STORE") or "json"
     variables = {"WORKFLOW_STATE_STORE": new}
-    if not new.startswith(("json", "sqlite")) and os.environ.get("WORKFLOW_STATE_PROJECT"):
+    if is_shared(new) and os.environ.get("WORKFLOW_STATE_PROJECT"):
         variables["WORKFLOW_STATE_PROJECT"] = os.environ["WORKFLOW_STATE_PROJECT"]
     change = None
     chooses = not (arguments.copy_only or arguments.source)
     place = settings.places(state.project)["project" if arguments.shared else "local"]
-    if chooses and not _holds_password(new):
+    if chooses and not holds_password(new):
         change = setting(place, variables)  # a file that cannot be changed is told of first
     with Progress("migrate") as progress:
         found = move(state, new, progress.items, arguments.source or "")
@@ -135,41 +136,4 @@ def _named(names: list[str]) -> str:
 def _shown(url: str) -> str:
     from shlex import quote
 
-    return quote(place_of(url) if _holds_password(url) else url)
-
-
-_HARMLESS = frozenset(
-    """db username protocol client_name max_connections health_check_interval retry_on_timeout
-    socket_timeout socket_connect_timeout socket_keepalive ssl_ca_certs ssl_ca_path ssl_certfile
-    ssl_keyfile ssl_cert_reqs ssl_check_hostname ssl_min_version""".split()
-)
-"""Options in an address that hold no secret."""
-
-
-def _holds_password(url: str) -> bool:
-    """Whether an address holds a password, or what may be one."""
-    from urllib.parse import parse_qsl, unquote, urlsplit
-
-    if "://" not in url or url.startswith("sqlite:///"):
-        return False
-    try:
-        parts = urlsplit(url)
-        options = parse_qsl(parts.query, keep_blank_values=True)
-    except ValueError:
-        return True
-    user, at, _ = parts.netloc.rpartition("@")
-    names = {name for name, _ in options}
-    values = "".join(value for _, value in options)
-    return (
-        ":" in unquote(user)
-        or "@" in user + parts.path + parts.query + parts.fragment
-        or not names <= _HARMLESS
-        or "=" in values
-        or bool(parts.fragment)
-        or (not at and not (parts.netloc.endswith("]") or _is_host(parts.netloc)))
-    )
-
-
-def _is_host(place: str) -> bool:
-    _, colon, port = place.partition(":")
-    return not colon or port.isdigit() or place.startswith("[")
+    return quote(place_of(url) if holds_password(url) else url)

@@ -35,6 +35,12 @@ if TYPE_CHECKING:
         def names(self, shelf: str) -> list[str]:
             """The names on a shelf, sorted."""
 
+        home: str
+        """Where the documents lie on this machine: two stores of one home have the same."""
+
+        server: str
+        """The address of what shares them with other machines; "" for nothing."""
+
         notices: list[str]
         """What went wrong without keeping an answer back, for people to be told."""
 

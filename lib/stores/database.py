@@ -146,14 +146,15 @@ class Database:
             database = self._connect(folder, file, create)
             if database is None:
                 return None
+            self._open = (database, identity)
             opened = self._identity(folder, file)  # with the log, which is there by now
+            self._open = (database, opened)
         except FileExistsError:
             return self.open(create)  # another process was there first
         except OSError as error:
             raise self._failed(error) from error
         finally:
             os.close(folder)
-        self._open = (database, opened)
         if opened[:2] != identity[:2]:
             return self.open(create)  # it was replaced while it was opened
         return database
@@ -232,6 +233,17 @@ class Database:
             check_same_thread=False,
             uri=True,
         )
+        try:
+            is_there = self._look_into(database, create)
+        except BaseException:
+            database.close()
+            raise
+        if not is_there:
+            database.close()
+        return database if is_there else None
+
+    def _look_into(self, database: Any, create: bool) -> bool:
+        """See whose it is, and make it if that is wanted; False where it is empty and is not."""
         _bound(database, self.deadline)
         database.execute("PRAGMA foreign_keys = OFF")
         # All of it as of one moment: another process may be making the tables.
@@ -242,8 +254,7 @@ class Database:
         database.execute("COMMIT")
         if not whose and not version and not contents:
             if not create:
-                database.close()
-                return None
+                return False
             self._found(database)
         elif whose != APPLICATION:
             self._refuse_foreign()
@@ -255,7 +266,7 @@ class Database:
         wal = database.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
         database.execute(f"PRAGMA synchronous = {'FULL' if wal else 'EXTRA'}")
         self._look_after_a_crash(database)
-        return database
+        return True
 
     def _refuse_foreign(self) -> None:
         if self._own:  # the name is ours, in a folder of ours: another's would be in the way
@@ -432,17 +443,18 @@ class Database:
             Deadline()
         )  # of the reading: a statement that writes, interrupted, takes all back
         deadline.give_up = time.monotonic() + SALVAGE_SECONDS
+        old = engine.connect(url, isolation_level=None, uri=True)
         try:
-            old = engine.connect(url, isolation_level=None, uri=True)
             _bound(old, deadline)
             old.text_factory = _text_or_none
             ours = own(old.execute(CONTENTS).fetchall())
             for table, reading, adding in SALVAGE:
                 if table in ours:
                     _take_over(old, new, reading, adding, deadline)
-            old.close()
         except engine.Error:
             pass  # there is nothing that can be read of it
+        finally:
+            old.close()
         saved: int = new.execute("SELECT count(*) FROM documents").fetchone()[0]
         if begun and new.in_transaction:
             new.execute("COMMIT")

@@ -8,9 +8,10 @@ from .. import journal
 from ..jsontext import dumps
 from . import Damaged, NewerVersion, StoreError, stamps
 from .database import Asking
-from .known import OWED, REMOVED, Changing
+from .known import OWED, REMOVED
 from .parcels import DROP, PUT, Parcel
 from .server import Talking
+from .sqlite import Change
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,14 +49,14 @@ class Giving:
             if told.behind:
                 # The server has gone back, to a replica perhaps: what it lacks is sent again.
                 list_, mark = told.behind
-                with Changing(self._store):
+                with Change(self._store):
                     self._store.database.open().execute(
                         "UPDATE shared_lists SET mark = min(mark, ?), sent = 0 WHERE list = ?",
                         (mark, list_),
                     )
                 self.run(give_up)
                 return
-            with Changing(self._store):
+            with Change(self._store):
                 parcel.arrived(self._store.database.open(), answer)
         self._drop()
 
@@ -72,7 +73,7 @@ class Giving:
             with Talking(self._store.place):
                 done = drop(keys=[self._prefix], args=[str(list_)])
             if done:
-                with Changing(self._store):
+                with Change(self._store):
                     self._store.database.open().execute(
                         "DELETE FROM shared_lists WHERE list = ?", (list_,)
                     )
@@ -107,7 +108,7 @@ class Giving:
         """The rows that a document needs and the server lacks."""
         for list_, mark in self._store.needs(shelf, name):
             execute = self._store.database.open().execute
-            with Changing(self._store):
+            with Change(self._store):
                 execute("INSERT OR IGNORE INTO shared_lists VALUES (?, 0, 0, 0)", (list_,))
                 has, sent = execute(
                     "SELECT mark, sent FROM shared_lists WHERE list = ?", (list_,)

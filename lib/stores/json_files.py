@@ -77,7 +77,8 @@ class JsonFiles:
     seal = staticmethod(sealed)
 
     def __init__(self, directory: str) -> None:
-        self.directory = directory
+        self.directory = self.home = directory
+        self.server = ""
         self.notices: list[str] = []
         self.finish: Callable[[Document], None] = lambda note: None
         self._held = 0

@@ -9,12 +9,6 @@ removals      when what is owed as removed was removed
 
 from __future__ import annotations
 
-from .database import Asking, Savepoint
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from .sqlite import Sqlite
-
 OWED = """
 SELECT documents.shelf, documents.name, documents.id FROM documents
 LEFT JOIN shared ON shared.shelf = documents.shelf AND shared.name = documents.name
@@ -42,27 +36,3 @@ WHERE shelf = 'checkpoints' AND theirs AND documents.id = shared.id ORDER BY sta
 """
 AGAIN = -1
 """What stands for a document's state when its removal is to be sent again."""
-
-
-class Changing:
-    """A change under the lock, all or nothing, in the store's own errors."""
-
-    def __init__(self, store: Sqlite) -> None:
-        self._store = store
-
-    def __enter__(self) -> None:
-        self._store.lock().__enter__()
-        try:
-            self._inner = Savepoint(self._store.database)
-            self._inner.__enter__()
-        except BaseException:
-            self._store.lock().__exit__()
-            raise
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        try:
-            with Asking(self._store.database):
-                self._inner.__exit__(kind, error, trace)
-            Asking(self._store.database).__exit__(kind, error, trace)
-        finally:
-            self._store.lock().__exit__()

@@ -8,6 +8,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import Store
 
+SHARED = ("redis://", "rediss://", "unix://")
+
+
+def is_shared(url: str) -> bool:
+    """Whether the store at an address is shared with other machines."""
+    return url.startswith(SHARED)
+
 
 def open_store(url: str, directory: str) -> Store:
     """The store that WORKFLOW_STATE_STORE names, over a state directory. Touches no disk."""
@@ -20,7 +27,7 @@ def open_store(url: str, directory: str) -> Store:
 
         path = url[9:].lstrip("/")
         return Sqlite(directory, f"/{path}" if path else "")
-    if url.startswith(("redis://", "rediss://", "unix://")):
+    if is_shared(url):
         from .redis import Redis
 
         return Redis(directory, url)

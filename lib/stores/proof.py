@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from .database import Asking
-from .identity import project_name
 from .known import OWED
-from .server import SILENCE, Talking, connect, place_of
+from .server import SILENCE, Talking, connect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,9 +35,9 @@ FROM (
 
 def reach(store: Redis) -> None:
     """Raise StoreError where the server of a store does not answer."""
-    server = connect(store.url, SILENCE)
-    with Talking(place_of(store.url)):
-        server.get(_prefix(store) + "format")
+    server = connect(store.server, SILENCE)
+    with Talking(store.place):
+        server.get(store.prefix() + "format")
 
 
 def shared_keys(store: Redis) -> set[str]:
@@ -53,7 +52,7 @@ def not_there(store: Redis) -> list[str]:
     """The documents here that the server has not, or not all rows of. Raises StoreError."""
     if store.database.open() is None:
         return []
-    server, prefix, place = connect(store.url, SILENCE), _prefix(store), place_of(store.url)
+    server, prefix, place = connect(store.server, SILENCE), store.prefix(), store.place
     with Talking(place):
         stamps = server.hgetall(prefix + "stamps")
         held = set(server.hkeys(prefix + "documents"))
@@ -76,12 +75,7 @@ def not_there(store: Redis) -> list[str]:
     return missing
 
 
-def _prefix(store: Redis) -> str:
-    return f"workflow-state:{{{project_name(store.directory)}}}:"
-
-
 def _ask(store: Redis, question: str) -> list[Any]:
-    store.owed()  # which makes the tables that are asked
     with store.lock(), Asking(store.database):
         found: list[Any] = store.database.open().execute(question).fetchall()
     return found

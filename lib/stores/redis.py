@@ -39,7 +39,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from . import Document
 
 SECONDS = 5.0
 """What an exchange may take in all."""
@@ -61,7 +60,7 @@ class Redis(Sqlite):
 
     def __init__(self, directory: str, url: str) -> None:
         super().__init__(directory)
-        self.url = url
+        self.server = url
         self.place = place_of(url)
         self._knows: Any = None
 
@@ -80,7 +79,7 @@ class Redis(Sqlite):
                 raise StoreError(f"{self.place}: {error.strerror}") from error
             return
         # With a store of its own: when it is given up it may still be at work.
-        other = Redis(self.directory, self.url)
+        other = Redis(self.directory, self.server)
         give_up = time.monotonic() + seconds
         bounded(lambda: other._exchange_alone(give_up, take), seconds, self.place)
         self.notices += other.notices
@@ -118,8 +117,8 @@ class Redis(Sqlite):
         from .giving import Giving  # what a stop, which only tells another process, can do without
         from .taking import Taking
 
-        prefix = f"workflow-state:{{{project_name(self.directory)}}}:"
-        server = connect(self.url, max(0.05, give_up - time.monotonic()))
+        prefix = self.prefix()
+        server = connect(self.server, max(0.05, give_up - time.monotonic()))
         with Talking(self.place):
             known = server.get(prefix + "format")
         if known is not None and known != str(journal.VERSION).encode():
@@ -135,6 +134,10 @@ class Redis(Sqlite):
         )
 
     # --- what giving and taking rest on ---
+
+    def prefix(self) -> str:
+        """What the project's keys in the server begin with. Raises StoreError."""
+        return f"workflow-state:{{{project_name(self.directory)}}}:"
 
     def standing(self, shelf: str, name: str) -> tuple[int | None, int | None, str]:
         """A document's state here, the one that the server is known to have, and its stamp."""
@@ -161,6 +164,7 @@ class Redis(Sqlite):
         return data, stamps.saved(document, data, before)
 
     def bytes_of(self, shelf: str, name: str) -> bytes:
+        """A document's bytes as they are here, where there is one."""
         data: bytes = (
             self.database.open()
             .execute("SELECT data FROM documents WHERE shelf = ? AND name = ?", (shelf, name))
@@ -174,6 +178,7 @@ class Redis(Sqlite):
         self.note(shelf, name, AGAIN if here is None and known else None, known, theirs=False)
 
     def note(self, shelf: str, name: str, number: int | None, stamp: str, theirs: bool) -> None:
+        """Note which state of a document, None for none, the server has, and its stamp."""
         self.database.open().execute(
             "INSERT OR REPLACE INTO shared VALUES (?, ?, ?, ?, ?)",
             (shelf, name, number, stamp, theirs),
@@ -191,14 +196,6 @@ class Redis(Sqlite):
     def remove(self, shelf: str, name: str) -> None:
         """Remove what another machine has removed."""
         super()._delete(shelf, name)
-
-    def examine(self, shelf: str, name: str) -> tuple[Document | None, str]:
-        """A document, and what is wrong with it, which is not set aside."""
-        return self._examine(shelf, name)
-
-    def where(self, shelf: str, name: str) -> str:
-        """A document's place, for people."""
-        return self._where(shelf, name)
 
     def _set_aside(self, shelf: str, name: str, wrong: str) -> StoreError:
         """Nobody removed it: it is taken anew from the server, with all its rows."""

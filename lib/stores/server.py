@@ -30,6 +30,43 @@ def place_of(url: str) -> str:
     return f"{scheme}://{'...' if is_doubtful else place}"
 
 
+_HARMLESS = frozenset(
+    """db username protocol client_name max_connections health_check_interval retry_on_timeout
+    socket_timeout socket_connect_timeout socket_keepalive ssl_ca_certs ssl_ca_path ssl_certfile
+    ssl_keyfile ssl_cert_reqs ssl_check_hostname ssl_min_version""".split()
+)
+"""Options in an address that hold no secret."""
+
+
+def holds_password(url: str) -> bool:
+    """Whether an address holds a password, or what may be one."""
+    from urllib.parse import parse_qsl, unquote, urlsplit
+
+    if "://" not in url or url.startswith("sqlite:///"):
+        return False
+    try:
+        parts = urlsplit(url)
+        options = parse_qsl(parts.query, keep_blank_values=True)
+    except ValueError:
+        return True
+    user, at, _ = parts.netloc.rpartition("@")
+    names = {name for name, _ in options}
+    values = "".join(value for _, value in options)
+    return (
+        ":" in unquote(user)
+        or "@" in user + parts.path + parts.query + parts.fragment
+        or not names <= _HARMLESS
+        or "=" in values
+        or bool(parts.fragment)
+        or (not at and not (parts.netloc.endswith("]") or _is_host(parts.netloc)))
+    )
+
+
+def _is_host(place: str) -> bool:
+    _, colon, port = place.partition(":")
+    return not colon or port.isdigit() or place.startswith("[")
+
+
 SILENCE = 5.0
 """Seconds that a server may take to accept a connection, and for each answer."""
 

@@ -48,6 +48,7 @@ class Sqlite:
         self.notices: list[str] = []
         self.finish: Callable[[Document], None] = lambda note: None
         self.database = Database(directory, path, self.notices)
+        self.home, self.server = self.database.path, ""
         self._lists = Lists(self.database, self.lose)
         self._lock = -1
         self._patience: float | None = None
@@ -59,11 +60,11 @@ class Sqlite:
 
     def read(self, shelf: str, name: str) -> Document | None:
         """The document, or None when there is none. Raises Damaged, NewerVersion, StoreError."""
-        document, wrong = self._examine(shelf, name)
+        document, wrong = self.examine(shelf, name)
         if not wrong:
             return document
         with self.lock():
-            document, wrong = self._examine(shelf, name)  # a writer may have replaced it
+            document, wrong = self.examine(shelf, name)  # a writer may have replaced it
             if not wrong:
                 return document
             raise self._set_aside(shelf, name, wrong)
@@ -71,7 +72,11 @@ class Sqlite:
     def _seen(self, shelf: str, name: str) -> tuple[int, str, str]:
         return self.database.openings, shelf, name
 
-    def _examine(self, shelf: str, name: str) -> tuple[Document | None, str]:
+    def examine(self, shelf: str, name: str) -> tuple[Document | None, str]:
+        """A document and what is wrong with it, "" for nothing; it is not set aside.
+
+        Raises NewerVersion and StoreError.
+        """
         database = self.database.open()
         if database is None:
             return None, ""
@@ -82,13 +87,13 @@ class Sqlite:
                 (SIZE_LIMIT, shelf, name),
             ).fetchone()
             if found and found[2] is None:
-                raise self.database.retire(f"{self._where(shelf, name)} is too big")
+                raise self.database.retire(f"{self.where(shelf, name)} is too big")
         if found is None:
             return None, ""
         number, split, data = found
         if not isinstance(data, bytes):
             return None, "is not bytes"
-        where = self._where(shelf, name)
+        where = self.where(shelf, name)
         document, wrong = examine(data, shelf, name, where)
         if document is not None and split and not wrong:
             wrong = self._join(shelf, name, document)
@@ -141,7 +146,7 @@ class Sqlite:
             with self.lock():
                 return self._set_aside(shelf, name, wrong)
         self._lost.append((shelf, name, wrong))
-        return Damaged(f"{self._where(shelf, name)} {wrong}; it is set aside")
+        return Damaged(f"{self.where(shelf, name)} {wrong}; it is set aside")
 
     def _set_aside(self, shelf: str, name: str, wrong: str) -> StoreError:
         database = self.database.open(create=True)
@@ -149,14 +154,17 @@ class Sqlite:
             now = keep_aside(database.execute, shelf, name, wrong)
             database.execute("DELETE FROM documents WHERE shelf = ? AND name = ?", (shelf, name))
             database.execute("DELETE FROM refs WHERE shelf = ? AND name = ?", (shelf, name))
-        where = self._where(shelf, name)
+        where = self.where(shelf, name)
         return Damaged(f"{where} {wrong}; its bytes are kept in the table `damaged`, of {now}")
 
     # --- writing ---
 
-    def begin_change(self) -> None:
-        """From here on what is found damaged is only noted."""
-        self._lost = []
+    def begin_change(self) -> bool:
+        """From here on what is found damaged is only noted; False where it was already."""
+        begins = self._lost is None
+        if begins:
+            self._lost = []
+        return begins
 
     def end_change(self) -> None:
         """Set aside what was found damaged meanwhile."""
@@ -171,7 +179,7 @@ class Sqlite:
 
     def write(self, shelf: str, name: str, document: Document) -> None:
         """Put the document in place of any older one, durably."""
-        with _Change(self):
+        with Change(self):
             self._put(shelf, name, document)
 
     def _put(self, shelf: str, name: str, document: Document) -> None:
@@ -184,7 +192,7 @@ class Sqlite:
             data = bytes(sealed(name, whole).data)
         else:
             data = bytes(data_of(document))
-        refuse_large(data, self._where(shelf, name))
+        refuse_large(data, self.where(shelf, name))
         execute = self.database.open().execute
         version = document.get("v", journal.VERSION)
         written = execute(
@@ -208,7 +216,7 @@ class Sqlite:
             .fetchone()
         )
         if found and found[0] != self._known.get(self._seen(shelf, name)):
-            _, wrong = self._examine(shelf, name)
+            _, wrong = self.examine(shelf, name)
             if wrong:
                 self._set_aside(shelf, name, wrong)
 
@@ -246,7 +254,7 @@ class Sqlite:
         """Remove the document; False when there was none."""
         if self.database.open() is None:
             return False
-        with _Change(self):
+        with Change(self):
             return self._delete(shelf, name)
 
     def _delete(self, shelf: str, name: str) -> bool:
@@ -259,7 +267,7 @@ class Sqlite:
         """Make KEYS hold exactly these; readers see the old ones or the new, never a mixture."""
         intent = {"v": journal.VERSION, "keys": {}, "note": note}
         with self.lock():
-            with _Change(self):
+            with Change(self):
                 for name, document in wanted.items():
                     self._put(KEYS, name, document)
                 for name in set(self.names(KEYS)) - set(wanted):
@@ -362,7 +370,8 @@ class Sqlite:
         with Asking(self.database):
             database.execute("BEGIN IMMEDIATE")
 
-    def _where(self, shelf: str, name: str) -> str:
+    def where(self, shelf: str, name: str) -> str:
+        """A document's place, for people."""
         what = (
             "the intent"
             if shelf == INTENT
@@ -371,11 +380,15 @@ class Sqlite:
         return f"{what} in {self.database.path}"
 
 
-class _Change:
-    """A change under the lock: all of it or nothing, but for what it found damaged."""
+class Change:
+    """A change under the lock: all of it or nothing, but for what it found damaged.
+
+    In the middle of another it is a part of that.
+    """
 
     def __init__(self, store: Sqlite) -> None:
         self._store = store
+        self._is_outer = False
 
     def __enter__(self) -> None:
         self._store.lock().__enter__()
@@ -385,13 +398,14 @@ class _Change:
         except BaseException:
             self._store.lock().__exit__()
             raise
-        self._store.begin_change()
+        self._is_outer = self._store.begin_change()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         try:
             with Asking(self._store.database):
                 self._savepoint.__exit__(kind, error, trace)
-            self._store.end_change()
+            if self._is_outer:
+                self._store.end_change()
             Asking(self._store.database).__exit__(kind, error, trace)
         finally:
             self._store.lock().__exit__()

@@ -10,10 +10,10 @@ from ..jsontext import dumps, loads
 from ..sealing import opened, verdict_on
 from . import CHECKPOINTS, KEYS, Damaged, NewerVersion, StoreError, documents, stamps
 from .database import Asking, keep_aside
-from .known import Changing
 from .parcels import KEPT, LOSES, PUBLISHED, without_secrets
 from .rows import Ref
 from .server import Talking
+from .sqlite import Change
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Taking:
             if self._server.hlen(self._prefix + "documents") < len(kept):
                 names = self._server.hkeys(self._prefix + "documents")
                 evicted = kept - {name.decode("utf-8", "replace") for name in names}
-        with Changing(self._store):
+        with Change(self._store):
             execute = self._store.database.open().execute
             known = {
                 f"{shelf}/{name}": stamp
@@ -74,9 +74,9 @@ class Taking:
                 with self._passing_over(each):
                     if self._take_rows_of(each, data, give_up):
                         whole.append((each, (before or b"").decode("utf-8", "replace"), data))
-            with Changing(self._store):
+            with Change(self._store):
                 for each, before, data in whole:
-                    with self._passing_over(each), Changing(self._store):
+                    with self._passing_over(each), Change(self._store):
                         self._take_document(each, there[each], before, data)
 
     @contextmanager
@@ -113,7 +113,7 @@ class Taking:
                 with Talking(self._store.place):
                     self._server.hdel(self._prefix + "marks", ref.list)
                     self._server.hdel(self._prefix + "stamps", each)
-            with Changing(self._store):
+            with Change(self._store):
                 self._store.database.open().execute(
                     "UPDATE shared_lists SET mark = 0, taken = 0 WHERE list = ?", (ref.list,)
                 )
@@ -125,7 +125,7 @@ class Taking:
 
         Where time ends, the next one goes on.
         """
-        with Changing(self._store):
+        with Change(self._store):
             execute = self._store.database.open().execute
             execute("INSERT OR IGNORE INTO shared_lists VALUES (?, 0, 0, 0)", (ref.list,))
             has, taken = execute(
@@ -145,7 +145,7 @@ class Taking:
                 )
             taken += len(page)
             ended = len(page) < PAGE
-            with Changing(self._store):
+            with Change(self._store):
                 self._add_rows(ref.list, [(int(score), row) for row, score in page])
                 self._store.database.open().execute(
                     "UPDATE shared_lists SET mark = ?, taken = ? WHERE list = ?",

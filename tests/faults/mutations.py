@@ -843,7 +843,7 @@ MUTATIONS = (
     Mutation(
         "an address with a password is written to no file",
         "lib/commands/migrate.py",
-        "if chooses and not _holds_password(new):",
+        "if chooses and not holds_password(new):",
         "if chooses:",
         "tests/test_migration.py -k password",
     ),
@@ -927,8 +927,8 @@ MUTATIONS = (
     Mutation(
         "a session's end is sent before its machine may go",
         "lib/stopping.py",
-        '.startswith(("redis", "unix"))',
-        '.startswith("-")',
+        "if not is_shared(",
+        "if not not is_shared(",
         "tests/test_redis_store.py -k ended_elsewhere",
     ),
     Mutation(
@@ -1011,7 +1011,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what may be a password counts as one",
-        "lib/commands/migrate.py",
+        "lib/stores/server.py",
         "not names <= _HARMLESS",
         '"password" in names',
         "tests/test_migration.py -k may_be",
