@@ -13,7 +13,8 @@ import shutil
 import sys
 from collections.abc import Callable
 
-from lib import journal, starting, stopping
+from lib.events import session_start, stop
+from lib.recording import journal
 
 from . import rows, worlds
 from .worlds import NEXT, SESSION, World
@@ -39,11 +40,11 @@ def _profile(world: World) -> None:
     os.chdir(world.project)
     about = {"session_id": SESSION, "cwd": str(world.project)}
     _work(about, "t1")
-    stopping.stop(journal.Event(about, "Stop"))  # the first stop takes fingerprints, once
+    stop.stop(journal.Event(about, "Stop"))  # the first stop takes fingerprints, once
     _work(about, "t2")
-    _under("stop.py after a turn", lambda: stopping.stop(journal.Event(about, "Stop")))
+    _under("stop.py after a turn", lambda: stop.stop(journal.Event(about, "Stop")))
     fields = {**about, "session_id": NEXT, "source": "startup"}
-    _under("session_start.py", lambda: starting.start(journal.Event(fields, "SessionStart")))
+    _under("session_start.py", lambda: session_start.start(journal.Event(fields, "SessionStart")))
 
 
 def _work(about: dict[str, object], call: str) -> None:

@@ -20,10 +20,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from lib import journal, replay, worktree
-from lib.session import NEWEST
+from lib.format import records
+from lib.format.file_table import Table
+from lib.project import git
+from lib.recording import journal
+from lib.session.fold import NEWEST
 from lib.state import State
-from lib.table import Table
 
 from . import page
 from .worlds import ROOT, file_name
@@ -48,7 +50,7 @@ def seed(project: Path, files: int) -> None:
     directory = str(project / ".claude" / "state")
     for facts in ({"event": "SessionStart", "source": "startup"}, {"event": "Stop"}):
         journal.write(directory, SESSION, facts)
-    state, key, rows = State(directory, SESSION), replay.users_key(), {}
+    state, key, rows = State(directory, SESSION), records.users_key(), {}
     for number in range(files):
         path = file_name(number)
         clock = f"{number // 60_000 % 60:02d}:{number // 1000 % 60:02d}.{number % 1000:03d}Z"
@@ -58,7 +60,7 @@ def seed(project: Path, files: int) -> None:
         if number >= files - NEWEST:  # those that a stop looks at
             (project / path).parent.mkdir(parents=True, exist_ok=True)
             (project / path).write_text(f"NUMBER = {number}\n")
-            about["fingerprint"] = worktree.fingerprint(str(project / path), key)
+            about["fingerprint"] = git.fingerprint(str(project / path), key)
         rows[path] = about
     live = state.live()
     live["files_processed"] = Table(rows)

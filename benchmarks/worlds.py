@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lib import journal
+from lib.recording import journal
 
 from .timing import Command, run
 
@@ -34,7 +34,7 @@ MAIN = "src/main.py"
 
 _NUMBERS = itertools.count()
 
-_TEXT = (ROOT / "lib" / "journal.py").read_text()
+_TEXT = (ROOT / "lib" / "recording" / "journal.py").read_text()
 """What the events' files hold: code, with as many quotes and line ends as code has."""
 
 

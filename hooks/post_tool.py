@@ -16,7 +16,7 @@ while True:
     except OSError:
         break
     here = target if target[0] == "/" else here[: here.rfind("/") + 1] + target
-journal = sys.modules["lib.journal"] = type(sys)("lib.journal")
-journal.__file__ = here[: here.rfind("/")] + "/../lib/journal.py"
-SourceFileLoader("lib.journal", journal.__file__).exec_module(journal)
+journal = sys.modules["lib.recording.journal"] = type(sys)("lib.recording.journal")
+journal.__file__ = here[: here.rfind("/")] + "/../lib/recording/journal.py"
+SourceFileLoader("lib.recording.journal", journal.__file__).exec_module(journal)
 journal.run("PostToolUse")

@@ -16,14 +16,14 @@ while True:
     except OSError:
         break
     here = target if target[0] == "/" else here[: here.rfind("/") + 1] + target
-journal = sys.modules["lib.journal"] = type(sys)("lib.journal")
-journal.__file__ = here[: here.rfind("/")] + "/../lib/journal.py"
-SourceFileLoader("lib.journal", journal.__file__).exec_module(journal)
+journal = sys.modules["lib.recording.journal"] = type(sys)("lib.recording.journal")
+journal.__file__ = here[: here.rfind("/")] + "/../lib/recording/journal.py"
+SourceFileLoader("lib.recording.journal", journal.__file__).exec_module(journal)
 
 
 def handle(event):  # type: ignore[no-untyped-def]
     """Imported late, so that whatever goes wrong is told in one line."""
-    from lib.stopping import stop
+    from lib.events.stop import stop
 
     return stop(event)
 

@@ -28,16 +28,19 @@ if not __package__:
     __package__ = "workflow_state"
     __spec__ = type(sys.__spec__)("workflow_state.state", None)
 
-from . import journal, replay, workspace
-from . import session as folding
-from .changes import in_pieces
-from .jsontext import dumps
-from .sealing import is_refused, verdict_on
-from .sessions import Sessions, checkpoint_name
-from .stores import CHECKPOINTS, KEYS, Busy, Damaged, NewerVersion, StoreError
-from .stores.opening import open_store
-from .table import Paths, listed
-from .workspace import BadName
+from .errors import Busy, Damaged, NewerVersion, StoreError
+from .format.documents import is_refused, verdict_on
+from .format.file_table import Paths, listed
+from .format.json_text import dumps
+from .format.records import OURS, trusts_all, users_key
+from .project import place
+from .project.place import BadName
+from .recording import journal
+from .recording.change_lists import in_pieces
+from .session import fold as folding
+from .session.live import Sessions, checkpoint_name
+from .stores import CHECKPOINTS, KEYS
+from .stores.open import open_store
 
 if __package__ == "workflow_state":
     __package__, __spec__ = _given  # reloading goes by these
@@ -142,10 +145,10 @@ class State:
             self.directory = journal.find_state(self.project)
         else:
             self.directory = os.path.abspath(os.fspath(directory))
-            self.project = workspace.project_of(self.directory)
+            self.project = place.project_of(self.directory)
         if session is None:
             session = journal.environment("CLAUDE_CODE_SESSION_ID")
-        self.session = session and workspace.session_of(session)
+        self.session = session and place.session_of(session)
         self.store: Store = open_store(journal.environment("WORKFLOW_STATE_STORE"), self.directory)
         self.sessions = Sessions(self.directory, self.project, self.store)
 
@@ -158,7 +161,7 @@ class State:
         are masked as those of tool calls are. Raises BadName, BadValue and StateError; the old
         value is intact then.
         """
-        workspace.check_name(key, "key")
+        place.check_name(key, "key")
         value = _exactly(value)
         if self.session and key == PHASE and value is None:
             self._write({"event": "Phase", "phase": None, "pinned": False})
@@ -172,7 +175,7 @@ class State:
 
     def load_state(self, key: str, default: Any = None) -> Any:
         """The value of a key, or `default` when there is none. Raises BadName and StateError."""
-        workspace.check_name(key, "key")
+        place.check_name(key, "key")
         if self.session and key in (PHASE, FILES):
             live = self._known()
             value = live and (live[PHASE] if key == PHASE else listed(live[FILES].paths()))
@@ -190,7 +193,7 @@ class State:
                 f"{key} is what session {self.session} recorded, and cannot be removed; "
                 "`workflow-state phase auto` lets go of a phase that was set"
             )
-        return self.store.delete(KEYS, workspace.check_name(key, "key"))
+        return self.store.delete(KEYS, place.check_name(key, "key"))
 
     def keys(self) -> list[str]:
         """The names of the saved keys, sorted."""
@@ -236,7 +239,7 @@ class State:
     def _listed(self, live: Document, published: Document | None) -> Sequence[str]:
         """The paths of a session's files: those that it published last, and what was added."""
         added = None
-        if published and verdict_on(FILES, published) == replay.OURS:  # not edited by hand, say
+        if published and verdict_on(FILES, published) == OURS:  # not edited by hand, say
             added = self.sessions.added_since_published(live, published["check"])
         if published is None or added is None:
             files: Sequence[str] = live[FILES].paths()
@@ -267,7 +270,7 @@ class State:
         Raises BadName and StateError.
         """
         if name is not None:
-            workspace.check_name(name, "checkpoint name")
+            place.check_name(name, "checkpoint name")
         store = self.store
         with store.lock():
             if name is None:
@@ -364,14 +367,14 @@ class State:
 
     def _read_checkpoint(self, name: str) -> Document:
         """The same as its store holds it, with what it is worth."""
-        document = self.store.read(CHECKPOINTS, workspace.check_name(name, "checkpoint name"))
+        document = self.store.read(CHECKPOINTS, place.check_name(name, "checkpoint name"))
         if document is None:
             raise UnknownCheckpoint(f"there is no checkpoint {name} in {self.directory}")
         return document
 
     def delete_checkpoint(self, name: str) -> bool:
         """Remove a checkpoint; False when there was none. Raises BadName and StateError."""
-        return self.store.delete(CHECKPOINTS, workspace.check_name(name, "checkpoint name"))
+        return self.store.delete(CHECKPOINTS, place.check_name(name, "checkpoint name"))
 
     def diff(self, before: str, after: str | None = None) -> Document:
         """What differs between a checkpoint and another, or now.
@@ -460,7 +463,7 @@ class State:
             for key, kept in document["keys"].items()
         }
         note: Document = {}
-        if self.session and workspace.journals(self.directory):
+        if self.session and place.journals(self.directory):
             phase = documents.get(PHASE, {}).get("value")
             was = document.get("session") or {}
             pinned = bool(was.get("phase_pinned")) and was.get(PHASE) == phase
@@ -509,7 +512,7 @@ class State:
 
     def live(self, session: str | None = None) -> Document:
         """The same with what the fold needs to go on, and with tables that are read when asked."""
-        session = workspace.session_of(session) if session else self.session or self.sessions.last()
+        session = place.session_of(session) if session else self.session or self.sessions.last()
         live = self.sessions.live(session) if session else None
         if live is None:
             which = f"session {session}" if session else "any session"
@@ -532,7 +535,7 @@ class State:
     def _write(self, *records: Document) -> None:
         if not self.session:
             raise UnknownSession(f"no session is known in {self.directory}: name one")
-        if not replay.users_key() and not replay.trusts_all():
+        if not users_key() and not trusts_all():
             # It would be written and never read back: nothing would tell it from another's.
             where = journal.key_path() or "no home directory"
             raise StateError(

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import pytest
 
-from lib import journal
+from lib.recording import journal
 
 ROOT = Path(__file__).resolve().parent.parent
 PAYLOADS = ROOT / "tests" / "payloads"

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
-from lib import turn
+from lib.events import checkpoint_turn
 from tests.conftest import ROOT
 from tests.e2e import package, terminal
 from tests.e2e.client import Claude
@@ -78,7 +78,7 @@ def work(world: World) -> None:
     one.run("pytest -q tests/test_parser.py", 21, "Exit code 1").edit("README.md")
     world.clock = at("2026-11-23 09:09") + 20
     one.send("Stop")
-    turn.close(one.event("Stop"), str(world.project))
+    checkpoint_turn.close(one.event("Stop"), str(world.project))
     for name in ("src/config/lexer.py", "src/main.py"):  # by somebody else
         (world.project / name).write_text("# changed in an editor\n")
     world.clock = at("2026-11-23 09:12") - 5

@@ -14,13 +14,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from lib import journal
-from lib.sealing import verdict_on
-from lib.session import complete
+from lib.errors import Busy, Damaged, NewerVersion, StoreError
+from lib.format.documents import verdict_on
+from lib.format.file_table import Table
+from lib.recording import journal
+from lib.session.fold import complete
 from lib.state import State
-from lib.stores import CHECKPOINTS, KEYS, Busy, Damaged, NewerVersion, StoreError
-from lib.stores.opening import open_store
-from lib.table import Table
+from lib.stores import CHECKPOINTS, KEYS
+from lib.stores.open import open_store
 from tests.conftest import ROOT
 
 TYPE_CHECKING = False
@@ -130,7 +131,7 @@ class StoreContract:
         opening = (
             f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
             "from lib.stores import CHECKPOINTS, KEYS\n"
-            "from lib.stores.opening import open_store\n"
+            "from lib.stores.open import open_store\n"
             "from tests.store_contract import document\n"
             f"store = open_store(*{where!r})\n"
         )

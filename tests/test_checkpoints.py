@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from lib import state
+from lib.errors import NewerVersion
 from lib.state import BadName, State, StateError, UnknownCheckpoint
-from lib.stores import NewerVersion, json_files
+from lib.stores import json_files
 from tests.conftest import ROOT, Hooks
 
 SESSION = "5d0b9a4e-1111-4000-8000-00000000000a"
@@ -446,7 +447,7 @@ def test_checkpoints_are_listed_oldest_first(kept, monkeypatch):
     for name in ("b", "C", "a"):
         at = next(times)
         monkeypatch.setattr("time.time", lambda at=at: at)
-        monkeypatch.setattr("lib.journal.time", lambda at=at: at)
+        monkeypatch.setattr("lib.recording.journal.time", lambda at=at: at)
         kept.checkpoint(name)
     assert names(kept) == ["C", "a", "b"]
     assert kept.checkpoints()[0]["keys"] == ["key"]

@@ -11,14 +11,14 @@ import sys
 
 import pytest
 
-from lib import commands, replay
-from lib.commands import main
+from lib.commands.main import _parser, main
+from lib.format import records
 from tests.conftest import ROOT
 
 CLI = ROOT / "bin" / "workflow-state"
 VERBS = {
     each.dest
-    for action in commands._parser()._actions
+    for action in _parser()._actions
     if isinstance(action, argparse._SubParsersAction)
     for each in action._choices_actions
 }
@@ -223,7 +223,7 @@ def test_an_empty_name_is_no_file(worked, arguments):
 def test_the_status_reads_a_journal_once(worked, monkeypatch, capsys):
     """It may be a day's: each pass over it is waited for."""
     passes = []
-    real = replay.Replay.__iter__
+    real = records.Replay.__iter__
 
     def counted(self):
         passes.append(self._session)
@@ -231,7 +231,7 @@ def test_the_status_reads_a_journal_once(worked, monkeypatch, capsys):
 
     for name, value in worked.env().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(replay.Replay, "__iter__", counted)
+    monkeypatch.setattr(records.Replay, "__iter__", counted)
     assert main(["--session", "s", "status"]) == 0
     assert "session     s (crashed)" in capsys.readouterr().out
     assert passes == ["s"]

@@ -13,8 +13,8 @@ import time
 
 import pytest
 
-from lib.commands import _parser
 from lib.commands.completion import candidates
+from lib.commands.main import _parser
 from tests.conftest import ROOT, Hooks, absent
 
 SHELLS = ("bash", "zsh", "fish")

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lib import session
-from lib.context import HIGHEST, LIMIT, Context, ago, moment, size
+from lib.session import fold
+from lib.telling.context import HIGHEST, LIMIT, Context, ago, moment, size
 from tests.conftest import Hooks, absent
 
 AT = "2026-11-23T14:31:05.123Z"
@@ -34,7 +34,7 @@ def file(last: str = AT, **fields: object) -> dict:
 
 
 def state(**fields: object) -> dict:
-    return session.complete({**session.empty("new"), **fields})
+    return fold.complete({**fold.empty("new"), **fields})
 
 
 def render(live: dict, limit: int = LIMIT, **given: object) -> str:

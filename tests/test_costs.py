@@ -14,7 +14,7 @@ import sys
 
 import pytest
 
-from lib import journal
+from lib.recording import journal
 from tests.conftest import ROOT, SCRIPTS, absent
 
 # --- modules -----------------------------------------------------------------------------------
@@ -33,16 +33,20 @@ exec(compile(posix.read(script, 1 << 16), path, "exec"), {"__file__": path, "__n
 """
 """Runs a script in a bare interpreter, and lists at its end what was loaded for it."""
 
-TOOL = {"_blake2", "_json", "lib", "lib.journal"}
+TOOL = {"_blake2", "_json", "lib.recording.journal"}
 STANDARD = set("__future__ _collections_abc _stat errno fcntl genericpath os os.path".split())
 STATE = (
     TOOL
     | STANDARD
     | {"posixpath", "stat"}
     | set(
-        "lib.aside lib.changes lib.founding lib.jsontext lib.lineage lib.policy lib.process "
-        "lib.replay lib.sealing lib.session lib.sessions lib.state lib.stores "
-        "lib.stores.documents lib.stores.json_files lib.stores.locks lib.stores.opening lib.litter lib.table lib.workspace lib.worktree".split()
+        """lib.disk.locks lib.errors lib.disk.quarantine lib.disk.temporary lib.format.documents
+lib.format.file_table lib.format.json_text lib.format.records lib.project.git
+lib.project.place lib.recording.change_lists lib.recording.client_process
+lib.recording.first_use lib.session.fold lib.session.lineage lib.session.live
+lib.session.rules lib.state lib.stores lib.stores.document_checks
+lib.stores.json_files lib.stores.open
+""".split()
     )
 )
 
@@ -51,17 +55,28 @@ LOADED = {
     "PreToolUse": (CALL, TOOL),
     "PostToolUse": ({**CALL, "tool_response": {"type": "create"}}, TOOL),
     "PostToolUseFailure": ({**CALL, "error": "it did not work"}, TOOL),
-    "UserPromptSubmit": ({"prompt": "Please add a page"}, TOOL | {"lib.process"}),
-    "Stop": ({}, STATE | {"lib.stopping", "lib.idle", "lib.turn"}),
+    "UserPromptSubmit": ({"prompt": "Please add a page"}, TOOL | {"lib.recording.client_process"}),
+    "Stop": (
+        {},
+        STATE | {"lib.events.stop", "lib.events.nothing_new", "lib.events.checkpoint_turn"},
+    ),
     "SessionStart": (
         {"source": "startup"},
         STATE
         | set(
-            "lib.starting lib.context lib.interpreter lib.quoting lib.retention "
-            "encodings.utf_16_le".split()
+            """encodings.utf_16_le lib.events.session_start lib.install.interpreter
+lib.maintenance.retention lib.telling.context lib.telling.quoting
+""".split()
         ),
     ),
 }
+
+
+def with_packages(modules):
+    """Modules of ours, and the packages that they lie in."""
+    return (
+        modules | {name.rpartition(".")[0] for name in modules if name.startswith("lib.")} | {"lib"}
+    )
 
 
 def event(hooks, name, fields, session="s1"):
@@ -86,9 +101,9 @@ def test_a_hook_loads_these_modules_and_no_other(hooks, name):
         timeout=60,
     )
     # what is built into this interpreter costs nothing to load, and differs between builds
-    assert set(done.stderr.split()) - set(sys.builtin_module_names) == expected - set(
-        sys.builtin_module_names
-    )
+    assert set(done.stderr.split()) - set(sys.builtin_module_names) == with_packages(
+        expected
+    ) - set(sys.builtin_module_names)
 
 
 @pytest.mark.parametrize(
@@ -136,11 +151,14 @@ def test_the_status_line_loads_these_modules_and_no_other(hooks):
         timeout=60,
     )
     assert "1 file" in done.stdout
-    line = set("lib.context lib.fitting lib.quoting lib.statusline".split())
-    expected = (STATE | line) - {"lib.lineage", "lib.process"}
-    assert set(done.stderr.split()) - set(sys.builtin_module_names) == expected - set(
-        sys.builtin_module_names
+    line = set(
+        """lib.telling.context lib.telling.quoting lib.terminal.statusline lib.terminal.width
+""".split()
     )
+    expected = (STATE | line) - {"lib.session.lineage", "lib.recording.client_process"}
+    assert set(done.stderr.split()) - set(sys.builtin_module_names) == with_packages(
+        expected
+    ) - set(sys.builtin_module_names)
 
 
 # --- the kernel --------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import diagnosis
+from lib.install import doctor
 from tests.conftest import ROOT, Hooks
 from tests.test_registration import SHELL
 
@@ -190,8 +190,8 @@ FAULTS = {
         "scripts", "/market/sub, where hooks/stop.py is not there", None,
     ),
     "a plugin whose copy has gone": (
-        lambda hooks: (copied(hooks) / "lib/journal.py").unlink(),
-        "scripts", "/copy, where lib/journal.py is not there", None,
+        lambda hooks: (copied(hooks) / "lib/recording/journal.py").unlink(),
+        "scripts", "/copy, where lib/recording/journal.py is not there", None,
     ),
     "a shim": (shim, "python", "a shim in front of", "run"),
     "no hook fires": (transcript, "recording", "no hook fired", None),
@@ -308,7 +308,7 @@ def test_for_people_it_is_a_line_a_check(well):
     well.directory.chmod(0o755)
     done = well.cli("doctor")
     lines = done.stdout.splitlines()
-    assert (done.returncode, len(lines)) == (1, len(diagnosis.CHECKS) + 1)
+    assert (done.returncode, len(lines)) == (1, len(doctor.CHECKS) + 1)
     assert lines[-1] == "1 of 12 checks needs a hand."
     (mend,) = [line for line in lines if line.startswith("mend")]
     assert mend.endswith(f"-> chmod 700 {well.directory}")
@@ -317,7 +317,7 @@ def test_for_people_it_is_a_line_a_check(well):
 def test_a_check_that_fails_costs_no_other(well):
     (well.directory / "sessions").rename(well.directory / "gone")
     (well.directory / "sessions").write_text("")
-    assert len(examined(well)) == len(diagnosis.CHECKS)
+    assert len(examined(well)) == len(doctor.CHECKS)
 
 
 def test_interrupted_it_says_nothing(well):

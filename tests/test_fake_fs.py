@@ -9,9 +9,11 @@ import pytest
 from pyfakefs.fake_filesystem import FakeFilesystem
 from pyfakefs.fake_filesystem_unittest import Patcher
 
-from lib import journal, state
+from lib import state
+from lib.disk import locks
+from lib.recording import journal
 from lib.state import State, load_state, save_state
-from lib.stores import json_files, locks
+from lib.stores import json_files
 
 PROJECT = "/fake/project"
 DIRECTORY = f"{PROJECT}/.claude/state"

@@ -220,7 +220,7 @@ def test_stdin_is_read_to_its_end_even_when_nothing_comes_of_it(hooks):
 
 
 def test_a_stdin_that_never_ends_is_given_up(hooks):
-    code = "from lib.journal import run; run('Stop', seconds=0.1)"
+    code = "from lib.recording.journal import run; run('Stop', seconds=0.1)"
     with subprocess.Popen(
         [hooks.python, "-c", code],
         stdin=subprocess.PIPE,
@@ -337,8 +337,16 @@ def test_a_script_runs_by_a_relative_path_from_its_own_directory(hooks):
 
 @pytest.mark.parametrize("flags", [("-I", "-S"), ()], ids=["isolated", "plain"])
 def test_modules_of_the_project_are_not_imported(hooks, flags):
-    (hooks.project / "lib").mkdir()
-    for name in ("lib/__init__.py", "lib/journal.py", "time.py", "os.py", "json.py", "_json.py"):
+    (hooks.project / "lib" / "recording").mkdir(parents=True)
+    for name in (
+        "lib/__init__.py",
+        "lib/recording/__init__.py",
+        "lib/recording/journal.py",
+        "time.py",
+        "os.py",
+        "json.py",
+        "_json.py",
+    ):
         (hooks.project / name).write_text("raise SystemExit(2)")
     assert run_script(hooks, ROOT / "hooks" / "post_tool.py", *flags).returncode == 0
 

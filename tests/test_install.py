@@ -19,9 +19,11 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 
-from lib import installing, settings, sweeping
-from lib.registration import personal
-from lib.swapping import swap
+from lib.disk import cleanup
+from lib.disk.swap import swap
+from lib.install import install as installing
+from lib.install import settings_files
+from lib.install.registered import personal
 from tests.conftest import ROOT, SCRIPTS, Hooks, absent
 from tests.test_registering import files
 from tests.test_registration import SHELL, recorded
@@ -173,10 +175,10 @@ def test_whatever_a_file_holds_it_comes_back(tmp_path, monkeypatch, text):
     file = tmp_path / "settings.json"
     file.write_bytes(text.encode())
     lines = personal("/home/you/.workflow-state", "/usr/bin/python3")
-    settings.registering(str(file), lines).apply()
+    settings_files.registering(str(file), lines).apply()
     assert file.read_bytes() != text.encode()
-    settings.registering(str(file), personal("/opt/elsewhere", "/usr/bin/python3")).apply()
-    settings.unregistering(str(file)).apply()
+    settings_files.registering(str(file), personal("/opt/elsewhere", "/usr/bin/python3")).apply()
+    settings_files.unregistering(str(file)).apply()
     assert file.read_bytes() == text.encode()
 
 
@@ -521,18 +523,20 @@ def test_a_copy_that_git_ignores_is_told(hooks):
     assert "git ignores" in note
     subprocess.run([SHELL, "-c", note.partition("or: ")[2]], check=True)
     listed = subprocess.run([*git, "ls-files"], check=True, capture_output=True, text=True).stdout
-    assert ".claude/workflow-state/lib/journal.py" in listed.split()
+    assert ".claude/workflow-state/lib/recording/journal.py" in listed.split()
 
 
 def test_a_team_s_copy_is_brought_up_to_date(hooks):
     install(hooks, "--shared")
     copy = hooks.project / ".claude/workflow-state"
-    (copy / "lib/journal.py").write_text("# old\n")
+    (copy / "lib/recording/journal.py").write_text("# old\n")
     (copy / "lib/gone.py").write_text("# no longer\n")
     told = install(hooks, "--shared")
     assert "2 files" in told
     assert "nothing was changed" not in told
-    assert (copy / "lib/journal.py").read_bytes() == (ROOT / "lib/journal.py").read_bytes()
+    assert (copy / "lib/recording/journal.py").read_bytes() == (
+        ROOT / "lib/recording/journal.py"
+    ).read_bytes()
     assert not (copy / "lib/gone.py").exists()
 
 
@@ -755,11 +759,13 @@ def test_an_upgrade_that_failed_still_comes_out_to_the_byte(hooks, local):
     local.parent.mkdir()
     local.write_text('{ "hooks": { } }')
     install(hooks)
-    with unittest.mock.patch.object(settings, "_prepared", side_effect=OSError(5, "worn out")):
+    with unittest.mock.patch.object(
+        settings_files, "_prepared", side_effect=OSError(5, "worn out")
+    ):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("HOME", str(hooks.home))
-            with pytest.raises(settings.StoreError, match="worn out"):
-                settings.registering(str(local), personal("/new", "/new/python3")).apply()
+            with pytest.raises(settings_files.StoreError, match="worn out"):
+                settings_files.registering(str(local), personal("/new", "/new/python3")).apply()
     uninstall(hooks)
     assert local.read_text() == '{ "hooks": { } }'
 
@@ -816,7 +822,7 @@ def test_without_a_home_nothing_is_changed(hooks, theirs):
 STRIKE = """
 import os, signal, sys
 sys.path.insert(0, {root!r})
-from lib.commands import main
+from lib.commands.main import main
 left = int(sys.argv.pop(1))
 number = signal.Signals[sys.argv.pop(1)]
 def strike(real):
@@ -903,12 +909,12 @@ def test_interrupted_anywhere_nothing_is_left_or_all_is_done(hooks, options, ste
 def test_a_disk_that_fails_behind_the_change_still_lets_it_be_taken_back(hooks, local, monkeypatch):
     local.parent.mkdir()
     local.write_text('{ "hooks": { } }')
-    change = settings.registering(str(local), personal("/bundle", "/python3"))
+    change = settings_files.registering(str(local), personal("/bundle", "/python3"))
     with monkeypatch.context() as patch:
         patch.setattr(
-            settings, "sync_names", unittest.mock.Mock(side_effect=OSError(5, "worn out"))
+            settings_files, "sync_names", unittest.mock.Mock(side_effect=OSError(5, "worn out"))
         )
-        with pytest.raises(settings.StoreError, match="worn out"):
+        with pytest.raises(settings_files.StoreError, match="worn out"):
             change.apply()
     uninstall(hooks)
     assert local.read_text() == '{ "hooks": { } }'
@@ -930,15 +936,15 @@ def test_killed_anywhere_a_copy_can_be_finished_and_taken_out(hooks):
 MEANWHILE = """
 import os, sys
 sys.path.insert(0, {root!r})
-from lib import settings
-from lib.commands import main
-real = settings._prepared
+from lib.install import settings_files
+from lib.commands.main import main
+real = settings_files._prepared
 def meanwhile(folder, *rest):
     if folder.endswith(".claude"):
         with open(folder + "/settings.local.json", "w") as file:
             file.write("{{}}")
     return real(folder, *rest)
-settings._prepared = meanwhile
+settings_files._prepared = meanwhile
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -976,11 +982,11 @@ def test_what_is_written_as_the_file_changes_places_is_not_lost(theirs, monkeypa
             break
         return swap(one, other)
 
-    monkeypatch.setattr(settings, "swap", meanwhile)
-    change = settings.registering(str(theirs), personal("/bundle", "/python3"))
+    monkeypatch.setattr(settings_files, "swap", meanwhile)
+    change = settings_files.registering(str(theirs), personal("/bundle", "/python3"))
     if not swap_works(theirs.parent):
         absent("the file system cannot exchange two files")
-    with pytest.raises(settings.StoreError, match="changed by another program meanwhile"):
+    with pytest.raises(settings_files.StoreError, match="changed by another program meanwhile"):
         change.apply()
     assert theirs.read_text() == f'{{"n": {writes - 1}}}'
     assert list(theirs.parent.iterdir()) == [theirs]
@@ -988,8 +994,8 @@ def test_what_is_written_as_the_file_changes_places_is_not_lost(theirs, monkeypa
 
 @pytest.mark.usefixtures("at_home")
 def test_where_two_files_cannot_be_exchanged_one_replaces_the_other(hooks, theirs, monkeypatch):
-    monkeypatch.setattr(settings, "swap", lambda one, other: False)
-    settings.registering(str(theirs), personal("/bundle", "/python3")).apply()
+    monkeypatch.setattr(settings_files, "swap", lambda one, other: False)
+    settings_files.registering(str(theirs), personal("/bundle", "/python3")).apply()
     assert commands(theirs).keys() >= SCRIPTS.keys()
     uninstall(hooks)
     assert theirs.read_text() == THEIRS
@@ -997,17 +1003,17 @@ def test_where_two_files_cannot_be_exchanged_one_replaces_the_other(hooks, their
 
 @pytest.mark.usefixtures("at_home")
 def test_where_they_cannot_either_what_is_written_meanwhile_is_not_lost(theirs, monkeypatch):
-    real = settings._prepared
+    real = settings_files._prepared
 
     def meanwhile(folder: str, *rest: object) -> tuple[str, int]:
         if folder == str(theirs.parent):
             theirs.write_text("{}")
         return real(folder, *rest)
 
-    monkeypatch.setattr(settings, "swap", lambda one, other: False)
-    monkeypatch.setattr(settings, "_prepared", meanwhile)
-    with pytest.raises(settings.StoreError, match="changed by another program meanwhile"):
-        settings.registering(str(theirs), personal("/bundle", "/python3")).apply()
+    monkeypatch.setattr(settings_files, "swap", lambda one, other: False)
+    monkeypatch.setattr(settings_files, "_prepared", meanwhile)
+    with pytest.raises(settings_files.StoreError, match="changed by another program meanwhile"):
+        settings_files.registering(str(theirs), personal("/bundle", "/python3")).apply()
     assert theirs.read_text() == "{}"
     assert list(theirs.parent.iterdir()) == [theirs]
 
@@ -1038,7 +1044,7 @@ def test_two_paths_change_places(tmp_path):
 def older_copy(hooks: Hooks) -> Path:
     install(hooks, "--shared")
     copy = hooks.project / ".claude/workflow-state"
-    (copy / "lib/paths.py").write_text("# old\n")
+    (copy / "lib/recording/resolve_path.py").write_text("# old\n")
     return copy
 
 
@@ -1053,7 +1059,7 @@ def test_killed_anywhere_an_update_leaves_a_copy_that_works(hooks, tmp_path):
     for call in range(1, 2000, 3):
         world.put_back()
         code = struck(hooks, call, "SIGKILL", "install", "--shared")
-        held = (copy / "lib/paths.py").read_text() == "# old\n"
+        held = (copy / "lib/recording/resolve_path.py").read_text() == "# old\n"
         seen.add(held)
         assert {path.relative_to(copy) for path in copy.rglob("*.py")} == names
         if code == 0:
@@ -1118,10 +1124,10 @@ def test_installs_at_once_are_one(hooks, theirs):
 @pytest.mark.usefixtures("at_home")
 def test_one_that_came_too_late_leaves_what_the_first_has_kept(hooks, theirs):
     theirs.write_text('{ "hooks": { } }')
-    late = settings.registering(str(theirs), personal("/late", "/python3"))
-    leaving = settings.unregistering(str(theirs))
+    late = settings_files.registering(str(theirs), personal("/late", "/python3"))
+    leaving = settings_files.unregistering(str(theirs))
     install(hooks)
-    with pytest.raises(settings.StoreError, match="changed by another program meanwhile"):
+    with pytest.raises(settings_files.StoreError, match="changed by another program meanwhile"):
         late.apply()
     leaving.clear()  # it had nothing to take out, and now there is something
     uninstall(hooks)
@@ -1132,12 +1138,12 @@ def test_one_that_came_too_late_leaves_what_the_first_has_kept(hooks, theirs):
 def test_one_that_another_process_keeps_waiting_gives_up(hooks, theirs, monkeypatch):
     place = hooks.home / ".local/state/workflow-state"
     place.mkdir(parents=True)
-    monkeypatch.setattr(sweeping, "SECONDS", 0.0)
-    change = settings.registering(str(theirs), personal("/bundle", "/python3"))
+    monkeypatch.setattr(cleanup, "SECONDS", 0.0)
+    change = settings_files.registering(str(theirs), personal("/bundle", "/python3"))
     descriptor = os.open(place, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        with pytest.raises(settings.StoreError, match="nothing was changed, try again"):
+        with pytest.raises(settings_files.StoreError, match="nothing was changed, try again"):
             change.apply()
     finally:
         os.close(descriptor)

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib import founding, journal
-from lib.heredoc import without_heredocs
+from lib.recording import first_use, journal
+from lib.recording.heredocs import without_heredocs
 from lib.state import State, StateError
 from tests.conftest import PAYLOADS, ROOT, SCRIPTS, payloads
 
@@ -750,8 +750,8 @@ def test_what_furnishes_the_directory_is_whole_though_its_writer_was_killed(tmp_
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     os.close(journal.open_sessions(str(directory)))
-    assert (directory / ".gitignore").read_bytes() == founding.GITIGNORE
-    assert (directory / "README").read_bytes() == founding.README
+    assert (directory / ".gitignore").read_bytes() == first_use.GITIGNORE
+    assert (directory / "README").read_bytes() == first_use.README
 
 
 # --- the key and the check ---------------------------------------------------------------------

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from lib import journal
-from lib.sealing import layout
-from lib.stores import CHECKPOINTS, KEYS, Damaged, StoreError, documents, locks
+from lib.disk import locks
+from lib.errors import Damaged, StoreError
+from lib.format.documents import layout
+from lib.recording import journal
+from lib.stores import CHECKPOINTS, KEYS, document_checks
 from lib.stores.json_files import JsonFiles
-from lib.stores.opening import open_store
+from lib.stores.open import open_store
 from tests.conftest import absent
 from tests.store_contract import StoreContract, document
 
@@ -530,7 +532,7 @@ def test_the_guard_of_the_harness_holds_for_the_store(tmp_path):
 
 
 def test_a_checkpoint_that_is_too_large_says_which_store_has_room(tmp_path, monkeypatch):
-    monkeypatch.setattr(documents, "SIZE_LIMIT", 1 << 20)
+    monkeypatch.setattr(document_checks, "SIZE_LIMIT", 1 << 20)
     store = open_store("json", str(tmp_path / "state"))
     with pytest.raises(StoreError, match="migrate --to sqlite"):
         store.write(CHECKPOINTS, "large", {"keys": {}, "text": "x" * (2 << 20)})

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.quoting import ascii_quoted
+from lib.telling.quoting import ascii_quoted
 from tests.conftest import ROOT, SCRIPTS, Hooks, payloads
 
 MOMENTS = 200

@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lib import journal, lineage
-from lib.process import process_start
+from lib.recording import journal
+from lib.recording.client_process import process_start
+from lib.session import lineage
 from tests.conftest import Hooks
 
 

@@ -29,8 +29,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from lib import journal
 from lib import state as api
+from lib.recording import journal
 from lib.state import FILES, PHASE, SAFETY, UNDONE, State
 
 SESSION = "one"

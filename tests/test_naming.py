@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lib import journal, workspace
+from lib.project import place
+from lib.recording import journal
 
 QUICK = settings(max_examples=300, deadline=None, database=None)
 UUID = "39e7a3d4-7fc0-48a7-bd61-12f5c5c7cc20"
@@ -104,7 +105,7 @@ def test_no_two_of_these_share_a_file_even_where_case_is_ignored(identifiers):
 @pytest.mark.parametrize("identifier", REDUCED.values(), ids=REDUCED)
 def test_a_stem_that_was_printed_is_taken_back_as_it_is(identifier):
     stem = stem_of(identifier)
-    assert workspace.session_of(stem) == stem
+    assert place.session_of(stem) == stem
 
 
 def test_no_id_means_the_manual_session():

@@ -6,9 +6,11 @@ import json
 
 import pytest
 
-from lib import journal, session, workspace
-from lib.heredoc import without_heredocs
-from lib.policy import PHASES, Rules, matches
+from lib.project import place
+from lib.recording import journal
+from lib.recording.heredocs import without_heredocs
+from lib.session import fold
+from lib.session.rules import PHASES, Rules, matches
 
 TOOLS = {
     "reading is scouting": ("Read", "scout"),
@@ -315,16 +317,16 @@ UNREADABLE = {
 @pytest.mark.parametrize("data", UNREADABLE.values(), ids=UNREADABLE)
 def test_an_unreadable_settings_file_is_told_and_not_used(tmp_path, data):
     (tmp_path / ".claude").mkdir()
-    (tmp_path / workspace.SETTINGS).write_bytes(data)
-    settings, wrong = workspace.read_settings(str(tmp_path))
+    (tmp_path / place.SETTINGS).write_bytes(data)
+    settings, wrong = place.read_settings(str(tmp_path))
     assert settings == {}
-    assert workspace.SETTINGS in wrong
+    assert place.SETTINGS in wrong
 
 
 def test_the_scripts_use_the_projects_settings(hooks):
     (hooks.project / ".claude").mkdir()
     settings = {"phases": {"review": ["mcp__x__look"]}, "writes": ["mcp__x__put"]}
-    (hooks.project / workspace.SETTINGS).write_text(json.dumps(settings))
+    (hooks.project / place.SETTINGS).write_text(json.dumps(settings))
     hooks.call("one", "mcp__x__put", "c1", {"path": "kept.txt"})
     hooks.call("one", "mcp__x__look", "c2", {})
     state = hooks.show("one")
@@ -444,11 +446,11 @@ def _outcomes(state: dict) -> tuple[dict, list]:
 
 @pytest.mark.parametrize(("tool", "given", "outcome", "changed", "read"), FILES.values(), ids=FILES)
 def test_files_of_a_call(tool, given, outcome, changed, read):
-    state = session.empty("one")
+    state = fold.empty("one")
     for event in _events("/p", tool, given, outcome):
         facts = journal.facts_of(journal.Event(event, "PostToolUse"), "/p")
         records = [{"at": "2026-11-23T10:00:00.000Z", **fact} for fact in facts]
-        state = session.fold(state, records, Rules())
+        state = fold.fold(state, records, Rules())
     assert _outcomes(state) == (changed, read)
 
 

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from lib import journal
-from lib.commands import progress
-from lib.commands.progress import size
+from lib.recording import journal
+from lib.terminal import progress
+from lib.terminal.progress import size
 from tests.conftest import ROOT
 from tests.terminal import Terminal
 
@@ -20,7 +20,8 @@ CLI = ROOT / "bin" / "workflow-state"
 AT_ONCE = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from lib.commands import main, progress
+from lib.commands.main import main
+from lib.terminal import progress
 progress.QUIET = float(sys.argv[2])
 progress.EVERY = 0
 sys.exit(main(sys.argv[3:]))

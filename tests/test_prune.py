@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from lib import journal
+from lib.recording import journal
 from tests.conftest import ROOT
 from tests.test_retention import age, checkpoints, kept, names, project, seed  # noqa: F401
 

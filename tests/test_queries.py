@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from lib import journal
+from lib.recording import journal
 from tests.conftest import Hooks
 from tests.redis_server import Server
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lib.quoting import ascii_quoted, printable, quoted
+from lib.telling.quoting import ascii_quoted, printable, quoted
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=600)
 """Any text at all: file names that are no UTF-8 come as lone surrogates."""

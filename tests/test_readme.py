@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from lib import context, journal, retention, session
-from lib.commands import VERSION
-from lib.policy import PHASES, Rules
+from lib.commands.main import VERSION
+from lib.maintenance import retention
+from lib.recording import journal
+from lib.session import fold
+from lib.session.rules import PHASES, Rules
+from lib.telling import context
 from tests.conftest import PAYLOADS, ROOT, SCRIPTS, payloads
 
 README, HOOKS, CONFIGURATION, PYTHON, FORMAT = (
@@ -309,12 +312,12 @@ def test_every_field_that_is_recorded_is_described(recording, tmp_path):
 
 
 def test_every_member_of_a_session_s_state_is_described():
-    state = session.empty("any")
+    state = fold.empty("any")
     names = [*state, *state["counts"]]
     assert [name for name in names if f"`{name}`" not in FORMAT] == []
 
 
 def test_every_record_of_our_own_is_described():
-    ours = [event for event in session._STEPS if event not in SCRIPTS]
+    ours = [event for event in fold._STEPS if event not in SCRIPTS]
     assert ours
     assert [event for event in ours if f"| `{event}` |" not in FORMAT] == []

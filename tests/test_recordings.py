@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from lib import journal, replay
-from lib.sealing import layout
+from lib.format import records
+from lib.format.documents import layout
+from lib.recording import journal
 from tests.conftest import PAYLOADS, ROOT, SCRIPTS, Hooks, payloads
 
 EXPECTED = ROOT / "tests" / "expected"
@@ -41,7 +42,7 @@ class Recording:
                 if event["hook_event_name"] not in SCRIPTS:
                     continue
                 self.sessions[event["session_id"]] = None
-                self.began.append((replay.seconds(journal.now()), number))
+                self.began.append((records.seconds(journal.now()), number))
                 list(pool.map(self.hooks.send, [event] * copies))
                 ended = journal.now()
                 while journal.now() == ended:
@@ -49,7 +50,7 @@ class Recording:
 
     def event_at(self, at: str) -> str:
         """The event that was under way at a time."""
-        moment = replay.seconds(at)
+        moment = records.seconds(at)
         return f"event {max(number for began, number in self.began if began <= moment)}"
 
     def text(self) -> str:

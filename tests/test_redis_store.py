@@ -15,23 +15,19 @@ from pathlib import Path
 
 import pytest
 
-from lib import journal, retention
+from lib.disk import locks
+from lib.errors import Damaged, NewerVersion, StoreError
+from lib.format.file_table import Table
+from lib.maintenance import retention
+from lib.recording import journal
 from lib.state import State
-from lib.stores import (
-    CHECKPOINTS,
-    KEYS,
-    Damaged,
-    NewerVersion,
-    StoreError,
-    locks,
-    parcels,
-    redis,
-    sqlite,
-)
-from lib.stores.identity import normalised, project_name
-from lib.stores.opening import open_store
-from lib.stores.server import place_of
-from lib.table import Table
+from lib.stores import CHECKPOINTS, KEYS
+from lib.stores.open import open_store
+from lib.stores.redis import batches
+from lib.stores.redis import store as redis
+from lib.stores.redis.connection import place_of
+from lib.stores.redis.project_name import normalised, project_name
+from lib.stores.sqlite import store as sqlite
 from tests.conftest import ROOT, Hooks
 from tests.redis_server import Server, free_port
 from tests.store_contract import about, call, session_document
@@ -219,7 +215,7 @@ class TestManyMachines:
         value = {"password": "correct-horse"}
         store.write(KEYS, "plan", store.seal("plan", {"value": value, "timestamp": journal.now()}))
         with monkeypatch.context() as cut:
-            cut.setattr(parcels.Parcel, "arrived", lambda *_: 1 / 0)
+            cut.setattr(batches.Parcel, "arrived", lambda *_: 1 / 0)
             with pytest.raises(StoreError):
                 store.exchange(10)
         assert b"***" in server.client().hget(
@@ -624,9 +620,9 @@ class TestFaults:
     def test_a_server_killed_in_the_middle_has_what_it_confirmed(self, own_server, tmp_path, busy):
         code = (
             f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-            "from lib.stores import giving, parcels\n"
-            "from lib.stores.opening import open_store\n"
-            "giving.BYTES_AT_A_TIME = 20000; giving.ROWS_AT_A_TIME = 100\n"
+            "from lib.stores.redis import batches, push\n"
+            "from lib.stores.open import open_store\n"
+            "push.BYTES_AT_A_TIME = 20000; push.ROWS_AT_A_TIME = 100\n"
             "print('begun', flush=True)\n"
             f"open_store({own_server.url!r}, {busy!r}).exchange(60)\n"
         )
@@ -650,16 +646,16 @@ class TestFaults:
     def test_a_sender_killed_in_the_middle_sends_nothing_twice(self, own_server, tmp_path, busy):
         code = (
             f"import os, sys; sys.path.insert(0, {str(ROOT)!r})\n"
-            "from lib.stores import giving, parcels\n"
-            "from lib.stores.opening import open_store\n"
-            "giving.BYTES_AT_A_TIME = 20000; giving.ROWS_AT_A_TIME = 100\n"
-            "real, left = parcels.Parcel.arrived, int(sys.argv[1])\n"
+            "from lib.stores.redis import batches, push\n"
+            "from lib.stores.open import open_store\n"
+            "push.BYTES_AT_A_TIME = 20000; push.ROWS_AT_A_TIME = 100\n"
+            "real, left = batches.Parcel.arrived, int(sys.argv[1])\n"
             "def arrived(self, *given):\n"
             "    global left\n"
             "    left -= 1\n"
             "    if not left: os._exit(9)\n"
             "    real(self, *given)\n"
-            "parcels.Parcel.arrived = arrived\n"
+            "batches.Parcel.arrived = arrived\n"
             f"open_store({own_server.url!r}, {busy!r}).exchange(60)\n"
         )
         for left in (1, 2, 5, 30, 40):
@@ -1128,7 +1124,7 @@ def test_a_python_without_the_package_is_told_how_to_get_it(tmp_path, monkeypatc
 def test_the_client_is_loaded_by_an_exchange_only():
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-        "from lib.stores.opening import open_store\n"
+        "from lib.stores.open import open_store\n"
         "open_store('redis://127.0.0.1:1/0', '/nonexistent')\n"
         "sys.exit('redis' in sys.modules or 'threading' in sys.modules)\n"
     )

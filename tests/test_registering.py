@@ -9,9 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lib import jsonedit, registration
-from lib.jsonedit import Malformed
-from lib.registration import Unfit, is_ours, registered, with_hooks, without
+from lib.install import json_edit
+from lib.install import registered as registration
+from lib.install.json_edit import Malformed
+from lib.install.registered import Unfit, is_ours, registered, with_hooks, without
 from tests.conftest import ROOT, SCRIPTS
 
 OURS = registration.personal("/home/you/.workflow-state", "/usr/bin/python3.11")
@@ -148,16 +149,16 @@ def test_the_parser_takes_what_json_takes(text):
         value = json.loads(text.lstrip("\ufeff"), parse_constant=_refuse)
     except ValueError:
         with pytest.raises(Malformed, match=r"^line \d+, column \d+: "):
-            jsonedit.parse(text)
+            json_edit.parse(text)
     else:
-        assert value_of(jsonedit.parse(text), text) == value
+        assert value_of(json_edit.parse(text), text) == value
 
 
 def _refuse(name: str) -> None:
     raise ValueError(name)
 
 
-def value_of(part: jsonedit.Part, text: str) -> object:
+def value_of(part: json_edit.Part, text: str) -> object:
     if part.kind == "object":
         return {member.key: value_of(member, text) for member in part.members}
     if part.kind == "array":

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.commands import VERSION
+from lib.commands.main import VERSION
 from tests.conftest import PAYLOADS, ROOT, SCRIPTS
 
 FILES = {"settings": "settings.example.json", "plugin": "hooks/hooks.json"}
@@ -220,7 +220,9 @@ FAULTS = {
         top.bundle, lambda script: script.write_text("raise SystemExit(2)\n")
     ),
     "lib is gone": lambda top: shutil.rmtree(top.bundle / "lib"),
-    "lib has a syntax error": lambda top: (top.bundle / "lib/journal.py").write_text("def (:\n"),
+    "lib has a syntax error": lambda top: (top.bundle / "lib/recording/journal.py").write_text(
+        "def (:\n"
+    ),
     "python3 is gone from PATH": lambda top: top.env.update(PATH=str(top.home)),
     "python3 is something that exits 2": lambda top: top.put_python(
         top.home.parent / "bin", "exit 2"
@@ -351,7 +353,7 @@ def test_an_environment_s_interpreter_is_known_by_its_base(tmp_path, kind):
     base = os.path.realpath(sys.executable)
     subprocess.run([base, "-m", "venv", "--without-pip", kind, tmp_path / "venv"], check=True)
     command = [tmp_path / "venv/bin/python", "-S", "-c"]
-    command += ["from lib.interpreter import interpreter; print(interpreter())"]
+    command += ["from lib.install.interpreter import interpreter; print(interpreter())"]
     found = subprocess.check_output(command, cwd=ROOT, text=True).strip()
     ask = "import sys; print(sys.prefix, sys.version)"
     assert found.startswith(sys.base_prefix)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib import journal, replay
+from lib.format import records
+from lib.recording import journal
 
 KEY = b"k" * 32
 OTHER = b"o" * 32
@@ -51,7 +52,7 @@ def reading(tmp_path, keyed):
 
     def read(data: bytes, offset: int = 0, end: int | None = None):
         with opened(data, str(tmp_path / "one.jsonl")) as descriptor:
-            replayed = replay.Replay(descriptor, "one", offset, end)
+            replayed = records.Replay(descriptor, "one", offset, end)
             return [record["number"] for record in replayed], replayed
 
     return read
@@ -60,7 +61,7 @@ def reading(tmp_path, keyed):
 def test_records_come_back_as_they_were(tmp_path, keyed):
     given_facts = facts(1, path="a\n\u2028é\ud800", count=2, ok=True, none=None, list=["x"])
     with opened(journal.seal("one", given_facts, KEY), str(tmp_path / "j")) as descriptor:
-        (record,) = replay.Replay(descriptor, "one")
+        (record,) = records.Replay(descriptor, "one")
     assert record == given_facts
 
 
@@ -133,7 +134,7 @@ def test_any_flipped_bit_loses_at_most_its_record(tmp_path, keyed):
             hit = place // len(GOOD[0])  # they are of one length
             for bit in range(8):
                 os.pwrite(descriptor, bytes([byte ^ 1 << bit]), place)
-                found = list(replay.Replay(descriptor, "one"))
+                found = list(records.Replay(descriptor, "one"))
                 assert found in (
                     [facts(n) for n in range(3) if n != hit],
                     list(map(facts, range(3))),
@@ -164,7 +165,7 @@ def test_whole_records_among_anything_are_all_found(tmp_path_factory, parts):
         patch.setattr(journal, "read_key", lambda: KEY)
         where = tmp_path_factory.getbasetemp() / "property.jsonl"
         with opened(b"".join(data for _, data in parts), str(where)) as descriptor:
-            found = [record["number"] for record in replay.Replay(descriptor, "one")]
+            found = [record["number"] for record in records.Replay(descriptor, "one")]
     assert found == [number for number, _ in parts if number is not None]
 
 
@@ -256,7 +257,7 @@ def test_a_pass_may_end_early(reading):
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 7, 64, 100, 1000])
 def test_records_across_chunks(reading, monkeypatch, chunk):
-    monkeypatch.setattr(replay, "CHUNK", chunk)
+    monkeypatch.setattr(records, "CHUNK", chunk)
     data = GOOD[0] + b"\0garbage\n" + GOOD[1] + GOOD[2] + b"torn"
     numbers, replayed = reading(data)
     assert (numbers, replayed.problems) == ([0, 1, 2], {"damaged": 1})
@@ -274,7 +275,7 @@ def test_any_two_passes_find_what_one_finds(reading):
 
 
 def test_a_journal_of_more_than_a_chunk(reading):
-    count = replay.CHUNK // len(GOOD[0]) + 100
+    count = records.CHUNK // len(GOOD[0]) + 100
     numbers, replayed = reading(b"".join([line(number) for number in range(count)]))
     assert (numbers, replayed.problems) == (list(range(count)), {})
 
@@ -291,7 +292,7 @@ BEFORE = {
 @pytest.mark.parametrize(("data", "offset", "told"), BEFORE.values(), ids=BEFORE)
 def test_the_check_before_an_offset_tells_what_ends_there(tmp_path, data, offset, told):
     with opened(data, str(tmp_path / "j")) as descriptor:
-        assert replay.check_before(descriptor, offset) == told
+        assert records.check_before(descriptor, offset) == told
 
 
 TIMES = {
@@ -304,10 +305,10 @@ TIMES = {
 
 @pytest.mark.parametrize(("at", "seconds"), TIMES.items(), ids=TIMES)
 def test_times_in_seconds(at, seconds):
-    assert replay.seconds(at) == pytest.approx(seconds, abs=1e-6)
+    assert records.seconds(at) == pytest.approx(seconds, abs=1e-6)
 
 
 def test_a_line_without_an_end_is_not_gathered_and_costs_only_itself(reading):
-    numbers, replayed = reading(GOOD[0] + b"x" * (3 * replay.LONGEST) + b"\n" + GOOD[1])
+    numbers, replayed = reading(GOOD[0] + b"x" * (3 * records.LONGEST) + b"\n" + GOOD[1])
     assert numbers == [0, 1]
     assert set(replayed.problems) == {"damaged"}

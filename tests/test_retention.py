@@ -8,7 +8,10 @@ import time
 
 import pytest
 
-from lib import journal, retention, sessions, workspace
+from lib.maintenance import retention
+from lib.project.place import remove_journal
+from lib.recording import journal
+from lib.session import live
 from lib.state import State
 
 DAY = 86400
@@ -25,7 +28,7 @@ def seed(hooks, session: str, days: float) -> None:
     """A session with a journal and a checkpoint that was active so long ago."""
     directory = str(hooks.directory)
     journal.write(directory, session, {"event": "UserPromptSubmit", "text": session})
-    name = journal.stem(sessions.checkpoint_name(session))
+    name = journal.stem(live.checkpoint_name(session))
     document = {"v": 1, "name": name, "created": journal.now(), "keys": {}}
     (hooks.directory / "checkpoints").mkdir(exist_ok=True)
     (hooks.directory / "checkpoints" / f"{name}.json").write_text(json.dumps(document))
@@ -176,7 +179,7 @@ def test_a_journal_that_goes_while_it_is_opened_is_read_all_the_same(project, mo
     directory, real = str(project.directory), os.fstat
 
     def remove_first(descriptor: int) -> os.stat_result:
-        workspace.remove_journal(directory, "going")
+        remove_journal(directory, "going")
         return real(descriptor)
 
     monkeypatch.setattr("os.fstat", remove_first)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from lib import session
-from lib.policy import Rules
+from lib.session import fold as session
+from lib.session.rules import Rules
 
 RULES = Rules()
 

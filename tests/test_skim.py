@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lib import journal, skim
+from lib.recording import journal, large_events
 from tests.conftest import PAYLOADS
 
 PROJECT = "/home/dev/project"
@@ -66,7 +66,7 @@ STYLES = st.sampled_from([COMPACT, SPACED, (",", ": "), (", ", ":"), (" ,", " : 
 def _short_is_long():
     """A line is a long string, so that those of a small event are passed over; names are shorter."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(skim, "LONG", 24)
+        patch.setattr(large_events, "LONG", 24)
         yield
 
 
@@ -76,7 +76,7 @@ def kept(fields: dict) -> list:
 
 
 def same(text: str) -> None:
-    assert kept(skim.skim(bytearray(text.encode()))) == kept(json.loads(text))
+    assert kept(large_events.skim(bytearray(text.encode()))) == kept(json.loads(text))
 
 
 @given(
@@ -143,7 +143,7 @@ def test_what_is_no_json_is_refused_or_kept_as_what_it_was_meant_to_be(event, st
         json.loads(broken)
     except ValueError:
         try:
-            found = skim.skim(bytearray(broken.encode()))
+            found = large_events.skim(bytearray(broken.encode()))
         except journal.Unusable:
             return
         assert type(found) is dict
@@ -159,12 +159,12 @@ def test_of_every_recorded_event(name):
 
 def passes_over(text: str) -> int:
     """How many bytes of an event are left."""
-    return len(skim._without_long_strings(bytearray(text.encode())))
+    return len(large_events._without_long_strings(bytearray(text.encode())))
 
 
 @pytest.mark.parametrize("style", [COMPACT, SPACED])
 def test_what_the_client_sends_is_passed_over(style, monkeypatch):
-    monkeypatch.setattr(skim, "LONG", 1024)
+    monkeypatch.setattr(large_events, "LONG", 1024)
     code = 'print("a, b", "c\\n", {"d": [1]}, "e",)\n' * 20_000
     response = {"type": "update", "filePath": "/a", "content": code, "originalFile": code + ","}
     event = {"tool_input": {"file_path": "/a", "content": code}, "tool_response": response}
@@ -174,10 +174,10 @@ def test_what_the_client_sends_is_passed_over(style, monkeypatch):
 
 
 def test_a_long_command_is_read_to_its_end(monkeypatch):
-    monkeypatch.setattr(skim, "LONG", 1024)
+    monkeypatch.setattr(large_events, "LONG", 1024)
     command = "cat <<E > a\n" + "x\n" * 9000 + "E\nmake test"
     event = {"tool_name": "Bash", "tool_input": {"command": command}, "tool_use_id": "t"}
     (facts,) = journal.facts_of(
-        journal.Event(skim.skim(bytearray(json.dumps(event).encode())), ""), PROJECT
+        journal.Event(large_events.skim(bytearray(json.dumps(event).encode())), ""), PROJECT
     )
     assert facts["command"].endswith("make test")

@@ -14,14 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from lib import journal
+from lib.disk import locks
+from lib.errors import Busy, Damaged, StoreError
+from lib.recording import journal
 from lib.state import State
-from lib.stores import CHECKPOINTS, KEYS, Busy, Damaged, StoreError, locks, shape
-from lib.stores import database as databases
-from lib.stores.database import APPLICATION, FILE
-from lib.stores.opening import open_store
-from lib.stores.rows import MOST, check_of
-from lib.stores.shape import SCHEMA, SHARED
+from lib.stores import CHECKPOINTS, KEYS
+from lib.stores.open import open_store
+from lib.stores.sqlite import database as databases
+from lib.stores.sqlite import schema as shape
+from lib.stores.sqlite.database import APPLICATION, FILE
+from lib.stores.sqlite.rows import MOST, check_of
+from lib.stores.sqlite.schema import SCHEMA, SHARED
 from tests.conftest import ROOT, absent
 from tests.store_contract import call, document
 
@@ -287,10 +290,11 @@ def python(code: str, *arguments: str, **options) -> subprocess.Popen[str]:
     """A process of its own that has the store at hand."""
     head = (
         f"import os, signal, sys; sys.path.insert(0, {str(ROOT)!r})\n"
-        "from lib import journal\n"
-        "from lib.stores import KEYS, StoreError\n"
-        "from lib.stores.database import Asking\n"
-        "from lib.stores.opening import open_store\n"
+        "from lib.recording import journal\n"
+        "from lib.errors import StoreError\n"
+        "from lib.stores import KEYS\n"
+        "from lib.stores.sqlite.database import Asking\n"
+        "from lib.stores.open import open_store\n"
         "from tests.store_contract import document\n"
     )
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}

@@ -15,22 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from lib import journal
+from lib.disk import locks
+from lib.errors import Busy, Damaged, NewerVersion, StoreError
+from lib.format.file_table import Table
+from lib.recording import journal
 from lib.state import State
-from lib.stores import (
-    CHECKPOINTS,
-    KEYS,
-    Busy,
-    Damaged,
-    NewerVersion,
-    StoreError,
-    lists,
-    locks,
-)
-from lib.stores import database as databases
-from lib.stores.database import FILE
-from lib.stores.opening import open_store
-from lib.table import Table
+from lib.stores import CHECKPOINTS, KEYS
+from lib.stores.open import open_store
+from lib.stores.sqlite import database as databases
+from lib.stores.sqlite import row_lists
+from lib.stores.sqlite.database import FILE
 from tests.conftest import ROOT
 from tests.store_contract import StoreContract, about, call, document
 
@@ -343,7 +337,7 @@ class TestRows:
         before = ask(place, "SELECT count(*) FROM rows WHERE name = 'f5'")
         session.store.sweep()
         assert ask(place, "SELECT count(*) FROM rows WHERE name = 'f5'") == before == [(4,)]
-        monkeypatch.setattr("lib.stores.sqlite.RETIRED", -10)
+        monkeypatch.setattr("lib.stores.sqlite.store.RETIRED", -10)
         session.store.sweep()
         assert ask(place, "SELECT count(*) FROM rows WHERE name = 'f5'") == [(2,)]
         named = State(str(place), "s").read_checkpoint("named")
@@ -354,9 +348,9 @@ class TestRows:
         session.delete_checkpoint("session-s")
         session.delete_state("files_processed") if not session.session else None
         session.store.delete(KEYS, "files_processed")
-        monkeypatch.setattr("lib.stores.sqlite.RETIRED", -10)
-        monkeypatch.setattr(lists, "PORTION", 7)
-        monkeypatch.setattr("lib.stores.sqlite.PORTION", 7)
+        monkeypatch.setattr("lib.stores.sqlite.store.RETIRED", -10)
+        monkeypatch.setattr(row_lists, "PORTION", 7)
+        monkeypatch.setattr("lib.stores.sqlite.store.PORTION", 7)
         session.store.sweep()
         assert ask(place, "SELECT count(*) FROM rows") == [(0,)]
         assert ask(place, "SELECT count(*) FROM lists") == [(0,)]
@@ -373,7 +367,7 @@ class TestRows:
         assert len(State(str(place), "s").live()["files_processed"]) == 30
 
     def test_an_adopted_checkpoint_has_rows_of_the_adopter(self, session, place, monkeypatch):
-        from lib.trust import adopt
+        from lib.maintenance.trust import adopt
 
         monkeypatch.setenv("WORKFLOW_STATE_KEY", "another's")
         assert State(str(place), "s").live()["files_processed"] == {}

@@ -13,8 +13,8 @@ import pytest
 from pyfakefs.fake_filesystem_unittest import Patcher
 
 from lib import state
+from lib.errors import Damaged
 from lib.state import BadName, BadValue, NewerVersion, State, StateError, load_state, save_state
-from lib.stores import Damaged
 from tests.conftest import ROOT, Hooks
 
 SESSION = "5d0b9a4e-1111-4000-8000-00000000000a"

@@ -12,8 +12,10 @@ import sys
 
 import pytest
 
-from lib import fitting, journal, statusline
-from lib.session import empty
+from lib.recording import journal
+from lib.session.fold import empty
+from lib.terminal import statusline
+from lib.terminal import width as fitting
 from tests.conftest import ROOT
 from tests.terminal import Terminal
 

@@ -18,7 +18,7 @@ def test_the_store_of_the_page_passes_what_the_others_pass(tmp_path):
             ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
         )
     (tmp_path / "lib" / "stores" / "folder.py").write_text(store)
-    opening = tmp_path / "lib" / "stores" / "opening.py"
+    opening = tmp_path / "lib" / "stores" / "open.py"
     before, found, after = opening.read_text().partition("    kind = url")
     opening.write_text(before + line + found + after)
     (tmp_path / "tests" / "test_folder_store.py").write_text(test)

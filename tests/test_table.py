@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lib.table import Table
+from lib.format.file_table import Table
 
 TEXTS = st.text() | st.text(st.sampled_from(list('\\": {},\n"last" ')))
 ROWS = st.fixed_dictionaries({"last": TEXTS, "tool": TEXTS, "count": st.integers()})

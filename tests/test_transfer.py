@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from lib import archive, journal, sealing
+from lib.format import documents
+from lib.maintenance import archive
+from lib.recording import journal
 from lib.state import State
 from tests.conftest import ROOT, Hooks
 from tests.terminal import Terminal
@@ -348,7 +350,7 @@ def packed(members: list, manifest: dict | None = None) -> bytes:
                 put(*each)
                 digest = hashlib.sha256(each[1]).hexdigest()
                 listed[each[0]] = {"size": len(each[1]), "sha256": digest}
-        document = sealing.sealed(".manifest.json", manifest or {"members": listed})
+        document = documents.sealed(".manifest.json", manifest or {"members": listed})
         put(".manifest.json", document.data)
     return out.getvalue()
 
@@ -612,7 +614,7 @@ def strike(event, given):
         if left == 0:
             os.kill(os.getpid(), sig)
 sys.path.insert(0, place)
-from lib.commands import main
+from lib.commands.main import main
 sys.addaudithook(strike)
 sys.argv[1:] = sys.argv[4:]
 code = main()

@@ -98,14 +98,14 @@ def test_a_planted_restore_is_not_finished(cloned):
 
 
 def test_a_living_session_is_left_alone(cloned, monkeypatch):
-    monkeypatch.setattr("lib.trust.is_running", lambda state, session: True)
+    monkeypatch.setattr("lib.maintenance.trust.is_running", lambda state, session: True)
     cloned.prompt("one")
     with pytest.raises(StateError, match="alive"):
         adopting(cloned, monkeypatch)
 
 
 def adopting(hooks: Hooks, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lib.trust import adopt as act
+    from lib.maintenance.trust import adopt as act
 
     monkeypatch.setenv("HOME", str(hooks.home))
     act(State(hooks.directory, ""))

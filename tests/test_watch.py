@@ -14,12 +14,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from lib import fitting, journal, replay
-from lib.commands.view import View
 from lib.commands.watch import Watched
-from lib.session import empty
+from lib.format import records
+from lib.format.file_table import Table
+from lib.recording import journal
+from lib.session.fold import empty
 from lib.state import State
-from lib.table import Table
+from lib.terminal import width as fitting
+from lib.terminal.view import View
 from tests.conftest import ROOT, absent
 from tests.terminal import SECONDS, Terminal
 
@@ -235,13 +237,13 @@ def test_only_what_the_journal_grew_by_is_read(worked, monkeypatch):
     watched.look(time.time())
     watched._due = None
     read = []
-    real = replay.read_line
+    real = records.read_line
 
     def counted(line: bytes, session: str, key: bytes):
         read.append(line)
         return real(line, session, key)
 
-    monkeypatch.setattr(replay, "read_line", counted)
+    monkeypatch.setattr(records, "read_line", counted)
     watched.look(time.time())
     assert read == []
     watched._glimpses = {"s": (0.0, None)}

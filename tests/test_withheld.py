@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lib.sealing import data_of, sealed
+from lib.format.documents import data_of, sealed
 from lib.stores import CHECKPOINTS, KEYS
-from lib.stores.parcels import without_secrets
-from lib.stores.withheld import WINDOW, withhold
+from lib.stores.redis.batches import without_secrets
+from lib.stores.redis.redact import WINDOW, withhold
 
 # Put together here, so that nobody's scanner takes them for real ones.
 TOKEN = "gh" + "p_16C7e42F292c6912E7710c838347Ae178B4a"

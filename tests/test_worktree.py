@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import worktree
+from lib.project import git as worktree
 from tests.conftest import Hooks
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from .answers import add, table, when
+from ..terminal.output import add, table, when
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..state import State
-    from .answers import Answer
+    from ..terminal.output import Answer
 
 
 _CHECKPOINT = """\

@@ -11,18 +11,19 @@ import argparse
 import os
 import shlex
 
-from .. import journal, workspace
-from ..policy import PHASES
+from ..project.place import journals, read_settings
+from ..recording import journal
+from ..session.rules import PHASES
 from ..state import State, StateError
 from ..stores import CHECKPOINTS
-from .answers import add
+from ..terminal.output import add
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .answers import Answer
+    from ..terminal.output import Answer
 
 _PROGRAM = os.path.realpath(f"{__file__}/../../../bin/workflow-state")
 
@@ -226,9 +227,9 @@ def _named(metavar: str, given: dict[str, str]) -> list[str]:
     if metavar == "CHECKPOINT":
         return state.store.names(CHECKPOINTS)
     if metavar == "ID":
-        return [session for _, session in workspace.journals(state.directory)]
+        return [session for _, session in journals(state.directory)]
     if metavar == "PHASE":
-        own = workspace.read_settings(state.project)[0].get("phases")
+        own = read_settings(state.project)[0].get("phases")
         names = dict.fromkeys([*PHASES, *(own if isinstance(own, dict) else ()), "auto"])
         return [name for name in names if name == " ".join(name.split())]
     return []

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 
-from .. import journal
-from ..stores import StoreError
-from .answers import add, table
+from ..errors import StoreError
+from ..recording import journal
+from ..terminal.output import add, table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from typing import Any
 
-    from .answers import Answer
+    from ..terminal.output import Answer
 
 _MORE = """\
 One line per check: ok, note (for you to know), or mend, with what to do behind an arrow. It changes
@@ -40,15 +40,19 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 def doctor(_state: None, arguments: argparse.Namespace) -> Answer:
     """Every finding; 1 when one of them needs a hand."""
-    from .. import diagnosis  # it takes as long to load as all other commands together
+    from ..install.doctor import (  # it takes as long to load as all other commands together
+        MEND,
+        Subject,
+        examine,
+    )
 
     project = arguments.project
     if project is not None and not os.path.isdir(project):
         raise StoreError(f"{project or '(an empty name)'} is not a directory")
     project = os.path.abspath(project) if project is not None else journal.find_project()
     directory = os.path.abspath(arguments.dir or journal.find_state(project))
-    found = diagnosis.examine(diagnosis.Subject(project, directory))
-    ill = [finding for finding in found if finding.state == diagnosis.MEND]
+    found = examine(Subject(project, directory))
+    ill = [finding for finding in found if finding.state == MEND]
     rows = [
         [
             finding.state,

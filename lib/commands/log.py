@@ -6,16 +6,17 @@ import argparse
 import os
 from collections import deque
 
-from .. import replay, workspace
+from ..format.records import Replay
+from ..project import place
 from ..state import UnknownSession
-from .answers import add
+from ..terminal.output import add
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from ..state import State
-    from .answers import Answer
+    from ..terminal.output import Answer
 
 _NAMED = (
     "tool",
@@ -64,14 +65,14 @@ def _count(text: str) -> int:
 
 def log(state: State, arguments: argparse.Namespace) -> Answer:
     """The records that count, and how many did not."""
-    descriptor = workspace.open_journal(state.directory, state.session) if state.session else None
+    descriptor = place.open_journal(state.directory, state.session) if state.session else None
     if descriptor is None:
         which = f"session {state.session}" if state.session else "any session"
         raise UnknownSession(f"no journal of {which} in {state.directory}")
     with open(descriptor, "rb", closefd=True):
         size, tell = os.fstat(descriptor).st_size, state.sessions.progress
         passed = (lambda offset: tell(offset, size)) if tell else None
-        reading = replay.Replay(descriptor, state.session, passed=passed)
+        reading = Replay(descriptor, state.session, passed=passed)
         records = list(deque(reading, arguments.lines))
     lines = [_line(record) for record in records]
     for kind, count in reading.problems.items():

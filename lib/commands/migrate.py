@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 
-from .. import settings
-from ..journal import environment
-from ..lineage import running
-from ..migration import migrate as move
-from ..stores.opening import is_shared
-from ..stores.server import holds_password, place_of
-from ..variables import setting
-from .answers import add
-from .progress import Progress
+from ..install import settings_files
+from ..install.environment import setting
+from ..maintenance.migration import migrate as move
+from ..recording.journal import environment
+from ..session.lineage import running
+from ..stores.open import is_shared
+from ..stores.redis.connection import holds_password, place_of
+from ..terminal.output import add
+from ..terminal.progress import Progress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..state import State
-    from .answers import Answer
+    from ..terminal.output import Answer
 
 _MORE = """\
 The store in use is only read, and stays as it is. The new one gets the same keys, and no others;
@@ -80,7 +80,7 @@ def migrate(state: State, arguments: argparse.Namespace) -> Answer:
         variables["WORKFLOW_STATE_PROJECT"] = os.environ["WORKFLOW_STATE_PROJECT"]
     change = None
     chooses = not (arguments.copy_only or arguments.source)
-    place = settings.places(state.project)["project" if arguments.shared else "local"]
+    place = settings_files.places(state.project)["project" if arguments.shared else "local"]
     if chooses and not holds_password(new):
         change = setting(place, variables)  # a file that cannot be changed is told of first
     with Progress("migrate") as progress:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .answers import add, when
+from ..terminal.output import add, when
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..state import State
-    from .answers import Answer
+    from ..terminal.output import Answer
 
 
 _PHASE = """\

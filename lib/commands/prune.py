@@ -6,20 +6,22 @@ import argparse
 import os
 import time
 
-from .. import archive, journal, retention, workspace
-from ..context import ago
-from ..lineage import is_running
-from ..sessions import checkpoint_name
+from ..maintenance import archive, retention
+from ..project import place
+from ..recording import journal
+from ..session.lineage import is_running
+from ..session.live import checkpoint_name
 from ..state import StateError
-from .answers import add, table
-from .progress import Progress, size
+from ..telling.context import ago
+from ..terminal.output import add, table
+from ..terminal.progress import Progress, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from ..state import State
-    from .answers import Answer
+    from ..terminal.output import Answer
 
 _DESCRIPTION = f"""\
 Remove sessions that have not been active for long, each with its journal and its own checkpoint.
@@ -84,7 +86,7 @@ def prune(state: State, arguments: argparse.Namespace) -> Answer:
     dry = arguments.dry_run
     # The one active last, which other commands mean when none is named, is like any other here.
     calling = arguments.session or journal.environment("CLAUDE_CODE_SESSION_ID")
-    state.session = calling and workspace.session_of(calling)
+    state.session = calling and place.session_of(calling)
     with Progress("pruning") as progress:
         sessions, live = _sessions(state, arguments.older_than, arguments.keep, dry, progress)
         named = _checkpoints(state, arguments.older_than, dry) if arguments.checkpoints else []
@@ -102,7 +104,7 @@ def _sessions(
     state: State, older: float, keep: int, dry: bool, progress: Progress
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """The sessions that go, and those that would if they were not running."""
-    changed = {session: at for at, session in workspace.journals(state.directory)}
+    changed = {session: at for at, session in place.journals(state.directory)}
     going = list(retention.outdated(state, older, keep))
     gone: list[dict[str, Any]] = []
     live = []

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import time
 
-from .. import journal, queries
-from ..stores import StoreError
-from .answers import add, since, table, when
+from ..errors import StoreError
+from ..recording import journal
+from ..session import across
+from ..terminal.output import add, since, table, when
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..state import State
-    from .answers import Answer
+    from ..terminal.output import Answer
 
 SECONDS = 5.0
 """What a server of other machines' sessions is waited for."""
@@ -72,7 +73,7 @@ def touched(state: State, arguments: argparse.Namespace) -> Answer:
     """A line a session: when, what became of the file, by which tool, in which session."""
     _hear(state)
     path = journal.locate(arguments.file, os.path.realpath(state.project), os.getcwd())
-    found = queries.touched(state, path)
+    found = across.touched(state, path)
     if not found:
         return [], [f"No session that is known here has touched {path}."]
     rows = [["WHEN", "WHAT", "TOOL", "SESSION", "STANDS", "MACHINE"]]
@@ -95,7 +96,7 @@ def failures(state: State, arguments: argparse.Namespace) -> Answer:
     """A line a failure: when, which tool on what, the error, and whether it went well since."""
     _hear(state)
     began = time.time() - WEEK if arguments.since is None else arguments.since
-    found = queries.failures(state, began)
+    found = across.failures(state, began)
     if not found:
         return [], ["Nothing failed since then that is known here."]
     lines = []

@@ -6,18 +6,19 @@ import argparse
 import os
 import stat
 
-from .. import journal, workspace
-from ..report.history import gather
+from ..project import place
+from ..recording import journal
+from ..report.gather import gather
 from ..report.page import MARK, page
 from ..state import StateError, UnknownSession
-from .answers import add, file_name, since
+from ..terminal.output import add, file_name, since
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from ..state import State
-    from .answers import Answer
+    from ..terminal.output import Answer
 
 NAME = "report.html"
 
@@ -58,7 +59,7 @@ def report(state: State, arguments: argparse.Namespace) -> Answer:
     """Gather the data and write the page, or give it to whoever asked for --json or -o -."""
     if arguments.json and arguments.output:
         raise StateError("--json prints the data and writes no file; leave out -o or --json")
-    session = workspace.session_of(arguments.session) if arguments.session else None
+    session = place.session_of(arguments.session) if arguments.session else None
     data = gather(state, session, arguments.since)
     if not data["sessions"]:
         raise UnknownSession(_nothing(state, session, arguments.since))

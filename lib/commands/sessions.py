@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..lineage import fleet
-from ..stores import StoreError
-from .answers import add, table, when
+from ..errors import StoreError
+from ..session.lineage import fleet
+from ..terminal.output import add, table, when
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..state import State
-    from .answers import Answer
+    from ..terminal.output import Answer
 
 SECONDS = 5.0
 

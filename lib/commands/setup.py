@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 
-from .. import journal
-from ..starting import command_line
-from .answers import add
+from ..events.session_start import command_line
+from ..recording import journal
+from ..terminal.output import add
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from typing import Any
 
-    from ..installing import Place
-    from ..settings import Change
-    from .answers import Answer
+    from ..install.install import Place
+    from ..install.settings_files import Change
+    from ..terminal.output import Answer
 
 _INSTALL = """\
 Registers the hooks in a settings file of Claude Code; every other byte of it stays. By default they
@@ -86,7 +86,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _place(arguments: argparse.Namespace) -> Place:
-    from .. import installing
+    from ..install import install as installing
 
     if arguments.user and arguments.shared:
         arguments.refuse("--user and --shared exclude each other")
@@ -95,10 +95,11 @@ def _place(arguments: argparse.Namespace) -> Place:
 
 def install(_state: None, arguments: argparse.Namespace) -> Answer:
     """Register."""
-    from .. import installing, settings  # which no other command needs
+    from ..install import install as installing  # which no other command needs
+    from ..install import settings_files
 
     where = _place(arguments)
-    change = settings.registering(where.path, installing.commands(where))
+    change = settings_files.registering(where.path, installing.commands(where))
     copied = installing.to_copy(where.copy) if where.shared else []
     if arguments.dry_run:
         more = [f"Would copy to {where.copy}: {len(copied)} files."] if copied else []
@@ -130,12 +131,13 @@ def uninstall(_state: None, arguments: argparse.Namespace) -> Answer:
     """Take out."""
     import shutil
 
-    from .. import installing, settings
+    from ..install import install as installing
+    from ..install import settings_files
 
     where = _place(arguments)
     if arguments.purge and arguments.user:
         arguments.refuse("--purge removes one project's state: use it without --user")
-    change = settings.unregistering(where.path)
+    change = settings_files.unregistering(where.path)
     directory = ""
     if arguments.purge:
         directory = arguments.dir or journal.find_state(where.project)
@@ -182,12 +184,12 @@ def _would(change: Change, more: list[str], **data: Any) -> Answer:
     """What a dry run shows: a unified diff."""
     import difflib
 
-    from .. import settings
+    from ..install import settings_files
 
     difference = list(
         difflib.unified_diff(
-            settings.text_of(change.path, change.before).splitlines(),
-            settings.text_of(change.path, change.after).splitlines(),
+            settings_files.text_of(change.path, change.before).splitlines(),
+            settings_files.text_of(change.path, change.after).splitlines(),
             change.path if change.before is not None else "/dev/null",
             change.path if change.after is not None else "/dev/null",
             lineterm="",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..lineage import condition
+from ..session.lineage import condition
 from ..state import UnknownSession
-from .answers import add, table, when
+from ..terminal.output import add, table, when
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..state import State
-    from .answers import Answer
+    from ..terminal.output import Answer
 
 
 _STATUS = """\

@@ -1,18 +1,18 @@
-"""`statusline`: for what the fast way into lib/statusline.py leaves to the whole command line."""
+"""`statusline`: what the fast way of terminal/statusline.py leaves to the command line."""
 
 from __future__ import annotations
 
 import argparse
 
-from .. import statusline as line
-from .answers import add
+from ..terminal import statusline as line
+from ..terminal.output import add
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from ..state import State
-    from .answers import Answer
+    from ..terminal.output import Answer
 
 _DESCRIPTION = """\
 Read the JSON that Claude Code gives a status line on stdin, and print where the session stands, on

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .answers import add
+from ..terminal.output import add
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..state import State
-    from .answers import Answer
+    from ..terminal.output import Answer
 
 SECONDS = 600.0
 """All that is owed is sent: a server that does not answer is given up far sooner."""

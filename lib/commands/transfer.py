@@ -7,20 +7,20 @@ import os
 import stat
 import sys
 
-from .. import archive
-from ..founding import CREATE
-from ..lineage import is_running
+from ..maintenance import archive
+from ..recording.first_use import CREATE
+from ..session.lineage import is_running
 from ..state import StateError
 from ..stores import CHECKPOINTS, KEYS
-from .answers import add, file_name
-from .progress import Progress, size
+from ..terminal.output import add, file_name
+from ..terminal.progress import Progress, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
     from ..state import State
-    from .answers import Answer
+    from ..terminal.output import Answer
 
 _EXPORT = """\
 Write all keys, checkpoints and journals of this project to one file: to keep, or to take to another

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..trust import adopt
-from .answers import add
+from ..maintenance.trust import adopt
+from ..terminal.output import add
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..state import State
-    from .answers import Answer
+    from ..terminal.output import Answer
 
 
 _MORE = """\

@@ -10,20 +10,22 @@ import signal
 import sys
 import time
 
-from .. import journal, lineage, workspace
-from ..fitting import wants_colour
+from ..project import place
+from ..recording import journal
+from ..session import lineage
 from ..state import StateError
-from ..statusline import COLOURS
+from ..terminal.output import add
+from ..terminal.statusline import COLOURS
+from ..terminal.view import View
+from ..terminal.width import wants_colour
 from . import status
-from .answers import add
-from .view import View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from ..state import State
-    from .answers import Answer
+    from ..terminal.output import Answer
 
 _DESCRIPTION = """\
 Show where the work stands, and go on showing it: the session, its phase, calls that run and for how
@@ -76,7 +78,7 @@ def watch(state: State, arguments: argparse.Namespace) -> Answer | None:
     if arguments.json or not terminal or os.environ.get("TERM", "dumb") == "dumb":
         return status.status(state, arguments)
     named = arguments.session or journal.environment("CLAUDE_CODE_SESSION_ID")
-    watched = Watched(state, workspace.session_of(named) if named else "")
+    watched = Watched(state, place.session_of(named) if named else "")
     watched.look(time.time())  # a long journal takes a while, and its progress has no other place
     state.sessions.progress = None  # it would write over the screen
     coloured = wants_colour(arguments.color, terminal, dict(os.environ))
@@ -116,7 +118,7 @@ class Watched:
         trouble = ""
         others = []
         try:
-            journals = workspace.journals(state.directory)
+            journals = place.journals(state.directory)
             self._follow(self._named or self._last(journals), {name: at for at, name in journals})
             others = self._others(journals)
         except (StateError, journal.Unusable, OSError) as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 
-from ..stores import StoreError
+from ..errors import StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -20,13 +20,15 @@ import errno
 import os
 import stat
 
-from .. import journal, litter
-from ..aside import set_aside
-from ..founding import CREATE, TEMPORARY, furnish
-from ..sealing import data_of, sealed
-from . import CHECKPOINTS, KEYS, Damaged, NewerVersion, StoreError, documents
-from .documents import INTENT, examine, refuse_large
-from .locks import LOCK, acquire, release
+from ..disk import temporary as litter
+from ..disk.locks import LOCK, acquire, release
+from ..disk.quarantine import set_aside
+from ..errors import Damaged, NewerVersion, StoreError
+from ..format.documents import data_of, sealed
+from ..recording import journal
+from ..recording.first_use import CREATE, TEMPORARY, furnish
+from . import CHECKPOINTS, KEYS, document_checks
+from .document_checks import INTENT, examine, refuse_large
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -351,7 +353,7 @@ def _wrong_kind(status: os.stat_result) -> str:
         return "has more than one name"
     if status.st_uid != os.geteuid():
         return f"belongs to another user ({status.st_uid})"
-    return f"has {status.st_size >> 20} MB" if status.st_size > documents.SIZE_LIMIT else ""
+    return f"has {status.st_size >> 20} MB" if status.st_size > document_checks.SIZE_LIMIT else ""
 
 
 def _identity(status: os.stat_result) -> tuple[int, ...]:

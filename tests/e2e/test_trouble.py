@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from lib.context import HIGHEST
+from lib.telling.context import HIGHEST
 
 from .messages import bash
 from .test_sessions import SUMMARISE, SUMMARY

@@ -10,8 +10,9 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 
-from lib import replay, workspace
-from lib.sealing import verdict_on
+from lib.format.documents import verdict_on
+from lib.format.records import Replay
+from lib.project import place
 from lib.state import State, StateError
 
 
@@ -53,7 +54,7 @@ def look(root, session):
                 "files": sorted(about.get("files_processed", ())),
                 "whose": verdict_on(name, document),
             }
-    for _, stem in attempt("sessions", lambda: workspace.journals(directory)) or ():
+    for _, stem in attempt("sessions", lambda: place.journals(directory)) or ():
         records = attempt(stem, lambda: read(directory, stem))
         if records is not None:
             seen["sessions"][stem] = records
@@ -67,9 +68,9 @@ def look(root, session):
 
 def read(directory, stem):
     """A journal's own records in order, and how many lines were passed over, by reason."""
-    descriptor = workspace.open_journal(directory, stem)
+    descriptor = place.open_journal(directory, stem)
     try:
-        found = replay.Replay(descriptor, stem)
+        found = Replay(descriptor, stem)
         return {"records": list(found), "problems": found.problems}
     finally:
         os.close(descriptor)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import retention
+from lib.maintenance import retention
 from tests.conftest import ROOT, SCRIPTS, Hooks
 
 from .workers import is_whole, keys_in

@@ -5,7 +5,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 
-from lib import retention, state, trust
+from lib import state
+from lib.maintenance import retention, trust
 
 KEEP = {"step": 1, "text": "x" * 300}
 

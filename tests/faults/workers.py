@@ -17,7 +17,10 @@ if __name__ == "__main__" and sys.argv[1] == "at":
     RIGHT, OFF = time.time, float(sys.argv[2])
     time.time = lambda: RIGHT() + OFF
 
-from lib import journal, replay, retention, workspace
+from lib.format.records import Replay
+from lib.maintenance import retention
+from lib.project import place
+from lib.recording import journal
 from lib.state import Busy, State, StateError
 
 OLD = {f"k{number:02d}": "old" for number in range(12)}
@@ -71,7 +74,7 @@ class Reader:
         """One look at everything that can be read without a lock; yields what must not be."""
         yield from self.look_at_each_key()
         yield from _told(self._checkpoints())
-        for _, session in workspace.journals(self.directory):
+        for _, session in place.journals(self.directory):
             yield from _told(self._records(session))
             yield from _told(self._live(session))
 
@@ -105,11 +108,11 @@ class Reader:
             yield f"untrue {notice}"
 
     def _records(self, session):
-        descriptor = workspace.open_journal(self.directory, session)
+        descriptor = place.open_journal(self.directory, session)
         if descriptor is None:
             return  # pruned since it was listed
         try:
-            found = replay.Replay(descriptor, session)
+            found = Replay(descriptor, session)
             records = [(record["event"], record.get("call"), record["at"]) for record in found]
         finally:
             os.close(descriptor)

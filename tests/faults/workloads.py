@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lib.interpreter import LINK
+from lib.install.interpreter import LINK
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent

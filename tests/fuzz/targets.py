@@ -15,13 +15,17 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lib import archive, journal, masking, policy, replay, shell
-from lib import session as folding
-from lib.context import Context
-from lib.quoting import ascii_quoted, printable, quoted
+from lib.errors import StoreError
+from lib.format.records import OURS, Replay, check_before, read_line
+from lib.maintenance import archive
+from lib.recording import journal, secret_patterns
+from lib.session import fold as folding
+from lib.session import rules, shell_words
 from lib.state import State, StateError
-from lib.stores import CHECKPOINTS, KEYS, StoreError
+from lib.stores import CHECKPOINTS, KEYS
 from lib.stores.json_files import JsonFiles
+from lib.telling.context import Context
+from lib.telling.quoting import ascii_quoted, printable, quoted
 
 KEY = bytes(range(32))
 SCRIPTS = ("PreToolUse", "PostToolUse", "SessionStart", "Stop", "UserPromptSubmit")
@@ -44,11 +48,11 @@ def event(data: bytes) -> None:
         line = journal.seal(given.session, facts, KEY)
         assert line.count(b"\n") == 2
         assert len(line) <= 8192, len(line)
-        worth, record = replay.read_line(line.strip(b"\n"), given.session, KEY)
-        assert worth == replay.OURS
+        worth, record = read_line(line.strip(b"\n"), given.session, KEY)
+        assert worth == OURS
         assert {**record, "v": 1} == {**json.loads(json.dumps(facts)), "v": 1}
         records.append(record)
-    live = folding.fold(folding.empty(given.session), records, policy.Rules())
+    live = folding.fold(folding.empty(given.session), records, rules.Rules())
     json.dumps(folding.plain(live), allow_nan=False)
     account = Context(live, None, [], {}, 1795444265.0, "workflow-state")
     assert len(account.render(2000)) <= 2000
@@ -56,8 +60,8 @@ def event(data: bytes) -> None:
 
 def line(data: bytes) -> None:
     """A journal's line of anybody's: never ours, never an exception."""
-    worth, record = replay.read_line(data, "session", KEY)
-    assert worth != replay.OURS
+    worth, record = read_line(data, "session", KEY)
+    assert worth != OURS
     assert record == {}
 
 
@@ -68,11 +72,11 @@ def torn(data: bytes) -> None:
     with tempfile.TemporaryFile() as file:
         file.write(data + kept + data)
         file.flush()
-        reading = replay.Replay(file.fileno(), "session")
+        reading = Replay(file.fileno(), "session")
         found = list(reading)
         assert len(found) == 1
         assert reading.offset <= len(data + kept + data)
-        assert isinstance(replay.check_before(file.fileno(), reading.offset), str)
+        assert isinstance(check_before(file.fileno(), reading.offset), str)
 
 
 def document(data: bytes) -> None:
@@ -101,14 +105,14 @@ def document(data: bytes) -> None:
 def command(data: bytes) -> None:
     """A shell command: words, and a phase of the table or none."""
     text = data.decode("utf-8", "replace")[:1000]
-    assert all(shell.segments(text))
-    assert policy.Rules().phase_of_command(text) in {*policy.PHASES, None}
+    assert all(shell_words.segments(text))
+    assert rules.Rules().phase_of_command(text) in {*rules.PHASES, None}
 
 
 def secret(data: bytes) -> None:
     """A text to mask: its tokens go, and masking what is masked changes nothing of them."""
     text = data.decode("utf-8", "replace")[:MASKED_BYTES]
-    assert not masking.TOKENS.search(masking.mask(text))
+    assert not secret_patterns.TOKENS.search(secret_patterns.mask(text))
 
 
 def words(data: bytes) -> None:
@@ -130,7 +134,7 @@ def told(data: bytes) -> None:
         f"2026-11-23T14:{count // 60 % 60:02d}:{count % 60:02d}.000Z" for count in range(9999)
     )
     records = list(_records(texts, at))
-    live = folding.fold(folding.empty("session"), records, policy.Rules())
+    live = folding.fold(folding.empty("session"), records, rules.Rules())
     drifted = {text: "changed" for text in texts[:3] if text}
     account = Context(live, None, [], drifted, 1795444265.0, "workflow-state")
     limit = 300 + 41 * len(texts) % 2000
@@ -322,9 +326,9 @@ def seeds() -> Iterator[tuple[str, bytes]]:
             yield "line", sealed.strip()
             yield "torn", sealed
             given = fields.get("tool_input")
-            shell = given.get("command", "") if isinstance(given, dict) else ""
+            shell_words = given.get("command", "") if isinstance(given, dict) else ""
             for target in ("command", "secret", "words"):
-                yield target, (shell or str(fields.get("prompt", ""))).encode()
+                yield target, (shell_words or str(fields.get("prompt", ""))).encode()
             yield "told", b"\0".join(str(value).encode() for value in fields.values())
     for number in range(len(DAMAGED)):
         for edit in range(5):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.report.history import gather
+from lib.report.gather import gather
 from lib.report.page import page
 
 from . import worlds

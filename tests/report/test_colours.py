@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from lib.policy import PHASES
+from lib.session.rules import PHASES
 from tests.conftest import ROOT
 
 STYLE = (ROOT / "report" / "src" / "style.css").read_text()

@@ -208,7 +208,7 @@ def test_a_disk_that_is_full_leaves_the_older_report(worked):
 def test_a_report_that_is_ended_leaves_no_half_file(worked, number):
     """At the moment before it gets its name: what is there is whole, and goes."""
     end = (
-        "import os, sys\nsys.path.insert(0, sys.argv.pop(1))\nfrom lib.commands import main\n"
+        "import os, sys\nsys.path.insert(0, sys.argv.pop(1))\nfrom lib.commands.main import main\n"
         "number = int(sys.argv.pop(1))\n"
         "sys.addaudithook(lambda name, given: name == 'os.link' and os.kill(os.getpid(), number))\n"
         "sys.exit(main())"

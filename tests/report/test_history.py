@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lib import journal
-from lib.report import history
+from lib.recording import journal
+from lib.report import gather
 from lib.state import State
 from tests.conftest import PAYLOADS, SCRIPTS, payloads
 
@@ -62,7 +62,7 @@ def test_a_recording_is_told_as_the_fold_tells_it(world, name):
         assert session["counts"] == live["counts"]
         assert session["totals"]["request"] == live["counts"]["requests"]
         assert session["totals"]["failure"] >= live["counts"]["failed"]
-        ended = [call for call in session["calls"] if call[5] <= history.INTERRUPTED]
+        ended = [call for call in session["calls"] if call[5] <= gather.INTERRUPTED]
         assert len(ended) >= live["counts"]["calls"]
         assert session["phase"] == live["current_phase"]
         working = [band for band in session["bands"] if band[2] is not None]
@@ -175,7 +175,7 @@ def test_a_call_that_esc_ended_is_marked_where_the_last_record_is(world):
     told = only(data_of(world))
     assert kinds(told) == ["interruption", "checkpoint"]
     assert told["marks"][0]["at"] == began * 1000
-    assert [call[5] for call in told["calls"]] == [history.INTERRUPTED]
+    assert [call[5] for call in told["calls"]] == [gather.INTERRUPTED]
 
 
 def test_a_call_whose_end_comes_after_all_was_not_interrupted(world):
@@ -186,7 +186,7 @@ def test_a_call_whose_end_comes_after_all_was_not_interrupted(world):
     told = only(data_of(world))
     assert kinds(told) == []
     assert told["totals"]["interruption"] == 0
-    assert [call[1:] for call in told["calls"]] == [[13_000, -1, 0, 1, history.SUCCEEDED]]
+    assert [call[1:] for call in told["calls"]] == [[13_000, -1, 0, 1, gather.SUCCEEDED]]
 
 
 def test_a_clock_that_was_set_back_turns_no_session_around(world):
@@ -211,7 +211,7 @@ def test_a_call_in_flight_of_a_session_that_lives_is_under_way(world, monkeypatc
     session.begin("Bash", command="make")
     told = only(data_of(world))
     assert (told["condition"], kinds(told)) == ("alive", [])
-    assert [call[5] for call in told["calls"]] == [history.OPEN]
+    assert [call[5] for call in told["calls"]] == [gather.OPEN]
 
 
 def test_a_call_that_was_denied_has_no_result(world):
@@ -219,7 +219,7 @@ def test_a_call_that_was_denied_has_no_result(world):
     session.begin("Bash", command="rm -rf /")
     session.stop()
     told = only(data_of(world))
-    assert [call[5] for call in told["calls"]] == [history.NO_RESULT]
+    assert [call[5] for call in told["calls"]] == [gather.NO_RESULT]
     assert kinds(told) == ["checkpoint"]
 
 
@@ -320,7 +320,7 @@ def test_a_journal_that_cannot_be_read_does_not_hide_the_others(world):
     journal_of = Path(world.directory) / "sessions" / "one.jsonl"
     os.link(journal_of, world.project / "second name")
     state = world.state()
-    data = history.gather(state)
+    data = gather.gather(state)
     assert [session["id"] for session in data["sessions"]] == ["two"]
     assert data["problems"]["unreadable"] == 1
     assert all("one.jsonl" in notice for notice in state.sessions.notices)
@@ -347,8 +347,8 @@ def test_a_journal_copied_later_is_no_later_session(week):
 
 def test_what_is_beyond_a_limit_is_counted_and_said(world, monkeypatch):
     for name, limit in {"SESSION_CALLS": 5, "MARKS": 3, "REQUESTS": 2, "AGENTS": 1}.items():
-        monkeypatch.setattr(history, name, limit)
-    monkeypatch.setattr(history, "FILES", 2)
+        monkeypatch.setattr(gather, name, limit)
+    monkeypatch.setattr(gather, "FILES", 2)
     session = world.session("s").start()
     for number in range(4):
         session.ask(f"request {number}").read(f"{number}.py", "hot.py")
@@ -376,7 +376,7 @@ def test_what_is_beyond_a_limit_is_counted_and_said(world, monkeypatch):
 
 
 def test_many_bands_become_coarser_and_keep_their_span(world, monkeypatch):
-    monkeypatch.setattr(history, "BANDS", 10)
+    monkeypatch.setattr(gather, "BANDS", 10)
     session = world.session("s").start().ask("go")
     for _ in range(60):
         session.edit("a.py").run("pytest", 9)
@@ -390,7 +390,7 @@ def test_many_bands_become_coarser_and_keep_their_span(world, monkeypatch):
 
 
 def test_older_sessions_beyond_the_limit_are_said(world, monkeypatch):
-    monkeypatch.setattr(history, "SESSIONS", 2)
+    monkeypatch.setattr(gather, "SESSIONS", 2)
     for number in range(4):
         world.session(f"s{number}").start().ask("go").wait(60)
     data = data_of(world)
@@ -399,7 +399,7 @@ def test_older_sessions_beyond_the_limit_are_said(world, monkeypatch):
 
 
 def test_the_calls_of_all_sessions_share_a_limit_the_newest_first(world, monkeypatch):
-    monkeypatch.setattr(history, "CALLS", 5)
+    monkeypatch.setattr(gather, "CALLS", 5)
     for number in range(3):
         world.session(f"s{number}").start().ask("go").read("a.py", "b.py", "c.py").wait(60)
     told = [len(session["calls"]) for session in data_of(world)["sessions"]]
@@ -410,7 +410,7 @@ def test_how_far_the_reading_is_can_be_told(week):
     told = []
     state = week.state()
     state.sessions.progress = lambda done, of: told.append((done, of))
-    data = history.gather(state)
+    data = gather.gather(state)
     sizes = [path.stat().st_size for path in Path(week.directory).glob("sessions/*.jsonl")]
     assert len(data["sessions"]) == len(sizes) <= len(told)
     assert told == sorted(told)  # never back, from one journal to the next
@@ -422,7 +422,7 @@ def test_of_a_long_path_both_ends_are_kept_of_a_command_the_beginning(world):
     path = "deep/" * 100 + "name.py"
     world.session("s").start().ask("go").edit(path).run("echo " + "long " * 100)
     file, command = data_of(world)["texts"][1], data_of(world)["texts"][3]
-    assert len(file) == len(command) == history.TEXT
+    assert len(file) == len(command) == gather.TEXT
     assert file.startswith("deep/deep/")
     assert file.endswith("/deep/name.py")
     assert command.startswith("echo long")

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from lib import journal, lineage
+from lib.recording import journal
+from lib.session import lineage
 from lib.state import State
 
 DAY = 86400.0

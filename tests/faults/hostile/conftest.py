@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from lib import replay, workspace
+from lib.format.records import Replay
+from lib.project.place import open_journal
 from lib.state import State
 from tests.conftest import ROOT, SCRIPTS, Hooks
 from tests.faults.report import counts_as
@@ -160,11 +161,11 @@ class Place(Hooks):
 
     def records(self, session: str) -> list[dict]:
         """The records of a session that count."""
-        descriptor = workspace.open_journal(str(self.directory), session)
+        descriptor = open_journal(str(self.directory), session)
         if descriptor is None:
             return []
         with open(descriptor, "rb"):
-            return list(replay.Replay(descriptor, session))
+            return list(Replay(descriptor, session))
 
     def state(self, session: str | None = None) -> State:
         return State(self.directory, session or "")

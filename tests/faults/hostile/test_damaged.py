@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from lib import journal
+from lib.errors import StoreError
+from lib.recording import journal
 from lib.state import Damaged, NewerVersion
-from lib.stores import StoreError, documents
+from lib.stores import document_checks
 from tests.faults.hostile.conftest import EVENTS, PAST, Place
 
 ROW = "damaged files"
@@ -264,7 +265,7 @@ def test_a_damaged_user_key_costs_no_record_and_tells_claude_nothing(place, data
 
 @pytest.fixture
 def _small_limit(monkeypatch) -> None:
-    monkeypatch.setattr(documents, "SIZE_LIMIT", 1 << 20)
+    monkeypatch.setattr(document_checks, "SIZE_LIMIT", 1 << 20)
 
 
 def test_a_value_that_was_saved_is_never_taken_for_damaged(place: Place, _small_limit):

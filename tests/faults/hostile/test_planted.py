@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from lib import journal
-from lib.stores import StoreError
+from lib.errors import StoreError
+from lib.recording import journal
 from tests.conftest import absent
 from tests.faults.hostile.conftest import EVENTS, PAST, Place
 
@@ -186,7 +186,7 @@ def _in_a_mount(place: Place, mount: str, *lines: str) -> subprocess.CompletedPr
 def _hook(place: Place, event: str, code: str = "$?") -> str:
     stdin = place.base / f"stdin-{event}"
     stdin.write_text(json.dumps(place.event(event)))
-    script = journal.__file__.replace("lib/journal.py", f"hooks/{_script(event)}")
+    script = journal.__file__.replace("lib/recording/journal.py", f"hooks/{_script(event)}")
     return f"{sys.executable} -I -S {script} < {stdin} || echo {event} {code}"
 
 
@@ -212,7 +212,7 @@ def test_d16_a_read_only_mount_is_told_in_one_line_each(place: Place, neighbourh
 def test_d17_d18_a_full_disk_costs_no_record_and_no_checkpoint(place: Place):
     """A real one, of 64 KB: filled after a checkpoint, freed at the end."""
     kept = place.base / "kept"
-    cli = f"{sys.executable} {journal.__file__.replace('lib/journal.py', 'bin/workflow-state')}"
+    cli = f"{sys.executable} {journal.__file__.replace('lib/recording/journal.py', 'bin/workflow-state')}"
     done = _in_a_mount(
         place,
         "-t tmpfs -o size=64k,mode=700 tmpfs",

@@ -1,0 +1,64 @@
+"""The lock among processes: the kernel's, on a file, so it goes with its owner."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+
+from ..errors import Busy, Damaged
+from .quarantine import set_aside
+
+try:
+    import fcntl
+except ImportError:  # no locks on this platform: one writer at a time is the user's to keep
+    fcntl = None  # type: ignore[assignment]
+
+LOCK = ".lock"
+LOCK_SECONDS = 2.0
+PAUSE = 0.005
+"""Seconds between the first two tries."""
+
+
+def acquire(folder: int | None, file: str, where: str, seconds: float | None = None) -> int:
+    """The descriptor of a file of an open folder, locked; closing it lets go.
+
+    Raises Busy after so many seconds, by default LOCK_SECONDS, Damaged after setting aside what is
+    no file, and OSError.
+    """
+    seconds = LOCK_SECONDS if seconds is None else seconds
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(file, flags, 0o600, dir_fd=folder)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.EISDIR):
+            raise
+        raise Damaged(f"{where}: {error.strerror}; {set_aside(file, folder)}") from None
+    give_up = time.monotonic() + seconds
+    pause = PAUSE
+    while fcntl is not None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                break  # a file system without locks: go on without, as documented
+            left = give_up - time.monotonic()
+            if left < 0:
+                release(descriptor)
+                raise Busy(
+                    f"{where} has been held by another process for {seconds:g} seconds; "
+                    "nothing was changed, try again"
+                ) from None
+            time.sleep(min(pause, left))
+            # Many who ask all the time keep the one they wait for from its work.
+            pause = min(1.2 * pause, 5 * PAUSE)
+    return descriptor
+
+
+def release(descriptor: int) -> None:
+    """Close what was only read or locked: an error here says nothing about that."""
+    try:
+        os.close(descriptor)
+    except OSError:
+        pass

@@ -1,0 +1,34 @@
+"""Temporary files whose writers were killed: they go once they are old."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from ..recording.first_use import TEMPORARY
+
+RETIRED = 3600
+"""Seconds after which a temporary file's writer is taken for dead."""
+
+
+def sweep(folder: int, beginning: str = TEMPORARY) -> None:
+    """Remove the old files of an open folder whose names begin so. Raises OSError."""
+    for entry in os.listdir(folder):
+        if entry.startswith(beginning) and _is_retired(entry, folder):
+            remove(entry, folder)
+
+
+def remove(file: str, folder: int | None) -> None:
+    """Remove a temporary file, if it is there and can be removed; a later sweep tries again."""
+    try:
+        os.unlink(file, dir_fd=folder)
+    except OSError:
+        pass
+
+
+def _is_retired(file: str, folder: int) -> bool:
+    try:
+        status = os.stat(file, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False  # another sweep was there first
+    return time.time() - status.st_mtime > RETIRED

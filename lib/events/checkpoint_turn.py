@@ -1,0 +1,140 @@
+"""The end of a turn: what git and the disk show is noted, then the session is checkpointed."""
+
+from __future__ import annotations
+
+from ..format.records import seconds
+from ..project import git, place
+from ..recording import journal
+from ..recording.change_lists import in_pieces
+from ..session import lineage
+from ..session.fold import NEWEST
+from ..state import State, StateError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+LEAVE_SECONDS = 0.8
+"""What the end of a session waits for a server, of the 1.5 s that it is given."""
+
+
+def close(event: journal.Event, project: str) -> list[str]:
+    """Note what changed unseen, and checkpoint; what the user should be told though it was done.
+
+    Raises StateError.
+    """
+    state = State(journal.find_state(project), event.session)
+    live = state.live()
+    seen = _what_changed(state, project, live)
+    prints = git.fingerprints(project, _newest(live, seen))
+    records = _records(seen, prints)
+    if records:
+        journal.write(state.directory, event.session, *records)
+    state.checkpoint_session(event.name)
+    state.store.exchange(0, take=False)
+    return state.sessions.notices
+
+
+def leave(event: journal.Event) -> list[str]:
+    """Tell other machines that a session ended, and what it owes: a container may go with it.
+
+    Returns what the user should be told. Raises StateError.
+    """
+    state = State(journal.find_state(journal.find_project(event.cwd)), event.session)
+    state.checkpoint_session(event.name)
+    try:
+        state.store.exchange(LEAVE_SECONDS, take=False)
+    except StateError:
+        pass  # it stays owed
+    return state.sessions.notices
+
+
+def _what_changed(state: State, project: str, live: dict[str, Any]) -> dict[str, Any]:
+    """What git saw change in this turn, if a shell ran in it, less what others did."""
+    if not live["fold"]["shell"]:
+        return {}
+    began = live["fold"]["since"] or live["started"]
+    try:
+        found = git.changed_since(project, seconds(began), _commands(state, began))
+    except OSError as error:
+        unseen = "what the commands of this turn changed could not be seen"
+        state.sessions.notices.append(f"{unseen}: {error.filename}: {error.strerror}")
+        return {}
+    if found is None:
+        return {}
+    news: dict[str, Any] = {"head": found["head"], "since": began}
+    if not any(found.get(kind) for kind in git.KINDS):
+        return news
+    others = _changed_by_others(state, began)
+    if others is None:
+        return news
+    for kind in git.KINDS:
+        for path in found.get(kind, ()):
+            known = live["files_processed"].get(path)
+            told = known and (known["last"] >= began or known["outcome"] == kind == "deleted")
+            if path in others or told:
+                continue
+            outcome = "changed" if known and kind == "created" else kind
+            news.setdefault(outcome, []).append(path)
+    return news
+
+
+def _commands(state: State, since: str) -> str:
+    records = state.sessions.calls_since(state.session, since) or []
+    return "\n".join([str(record.get("command", "")) for record in records])
+
+
+def _changed_by_others(state: State, since: str) -> set[str] | None:
+    """Paths that other sessions changed since a time, or are about to.
+
+    None when one of them ran a shell meanwhile, or runs one: what that changes, git cannot tell
+    from ours.
+    """
+    paths: set[str] = set()
+    rules = state.sessions.rules
+    for changed, session in place.journals(state.directory)[: lineage.EXAMINED]:
+        if session == state.session:
+            continue
+        calls: list[dict[str, Any]] = []
+        if changed >= seconds(since):
+            try:
+                known = state.sessions.calls_since(session, since)
+            except OSError:
+                return None
+            if known is None:
+                return None
+            calls = known
+        other = state.sessions.glimpse(session)
+        if other and lineage.condition(other) == lineage.ALIVE:
+            calls += other["in_flight"]
+        if any("command" in call for call in calls):
+            return None
+        for call in calls:
+            paths.update(rules.changed(call))
+    return paths
+
+
+def _newest(live: dict[str, Any], seen: dict[str, Any]) -> dict[str, str]:
+    """The files changed last, as they will be once what was seen is recorded."""
+    files = dict(live["fold"]["newest"])
+    for kind in git.KINDS:
+        for path in seen.get(kind, ()):
+            files.pop(path, None)
+            files[path] = ""
+    return dict([*files.items()][-NEWEST:])
+
+
+def _records(seen: dict[str, Any], prints: dict[str, str]) -> list[dict[str, Any]]:
+    """The observations as records that each fit one."""
+    changes = {kind: seen[kind] for kind in git.KINDS if kind in seen}
+    records = []
+    if seen:
+        pieces = in_pieces(changes)
+        # With a turn's beginning as their call, a stop that two hooks tell of counts once.
+        about = {"event": "Worktree", "head": seen["head"], "call": seen["since"]}
+        records += [{**about, **piece} for piece in pieces]
+    for piece in in_pieces({"paths": list(prints)}, extra=60):
+        if piece:
+            marks = {path: prints[path] for path in piece["paths"]}
+            records.append({"event": "Worktree", "fingerprints": marks})
+    return records

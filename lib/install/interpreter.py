@@ -1,0 +1,66 @@
+"""The interpreter itself, past the shims of version managers, and a link that leads to it.
+
+A shim (pyenv's, asdf's) works out at each call which Python is meant, and takes longer over it than
+four hooks take. So each start of a session leaves a link to the interpreter that runs it, and the
+registered commands of all other events go by that. A start does not: whatever became of the link,
+a start sets it right.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from errno import EINVAL, ENOENT
+
+from ..disk.temporary import sweep
+from ..recording import journal
+from ..recording.first_use import TEMPORARY, make_directories
+
+LINK = "python3"
+"""How the link is called, in the directory of the user's key: outside every repository."""
+
+
+def interpreter() -> str:
+    """The path of the interpreter that runs this, a virtual environment's base; "" if unknown."""
+    path = os.path.realpath(sys.executable) if sys.executable else ""
+    folder = os.path.dirname(path)
+    if any(os.path.exists(f"{place}/pyvenv.cfg") for place in (folder, os.path.dirname(folder))):
+        # An environment of copies: away from its own folder a copy does not find its library.
+        number = "{}.{}".format(*sys.version_info[:2])
+        path = os.path.realpath(f"{sys.base_prefix}/bin/python{number}")
+    return path if os.access(path, os.X_OK) else ""
+
+
+def link_interpreter() -> None:
+    """Let the link lead to the interpreter that runs this. Raises OSError.
+
+    Not in a directory where others could put a program of theirs in its place; and what is there
+    and no link is the user's own choice.
+    """
+    target, key = interpreter(), journal.key_path()
+    if not target or not key:
+        return
+    folder = os.path.dirname(key)
+    make_directories(folder, 0o700)
+    descriptor = os.open(folder, journal.DIRECTORY)
+    try:
+        status = os.fstat(descriptor)
+        if status.st_uid == os.geteuid() and not status.st_mode & 0o022:
+            _point(descriptor, target)
+    finally:
+        os.close(descriptor)
+
+
+def _point(folder: int, target: str) -> None:
+    try:
+        if os.readlink(LINK, dir_fd=folder) == target:
+            return
+    except OSError as error:
+        if error.errno == EINVAL:  # it is no link
+            return
+        if error.errno != ENOENT:
+            raise
+    sweep(folder)
+    temporary = TEMPORARY + os.urandom(8).hex()
+    os.symlink(target, temporary, dir_fd=folder)
+    os.replace(temporary, LINK, src_dir_fd=folder, dst_dir_fd=folder)

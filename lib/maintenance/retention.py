@@ -1,0 +1,129 @@
+"""Old sessions go, so that a project's state does not grow for ever; named checkpoints stay."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from ..disk import temporary
+from ..errors import Damaged, NewerVersion
+from ..format.records import seconds
+from ..project import place
+from ..recording import journal
+from ..recording.first_use import TEMPORARY
+from ..session.lineage import is_running
+from ..session.live import checkpoint_name
+from ..state import State
+from ..stores import CHECKPOINTS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+DAYS = 30
+NEWEST = 50
+SECONDS = 0.5
+"""A start is waited for: what is not done in this time is left for the next."""
+
+
+def tidy(state: State, now: float | None = None) -> list[str]:
+    """Remove sessions older than DAYS and beyond the NEWEST, and litter of killed writers.
+
+    Returns the sessions removed. Raises StateError and OSError.
+    """
+    give_up = time.monotonic() + SECONDS
+    removed = []
+    for session in outdated(state, DAYS * 86400, NEWEST, now):
+        if time.monotonic() > give_up:
+            break
+        if not is_running(state, session):
+            forget(state, session)
+            removed.append(session)
+    for name in outdated_elsewhere(state, DAYS * 86400, NEWEST, now):
+        if time.monotonic() > give_up:
+            break
+        state.delete_checkpoint(name)
+    sweep(state)
+    return removed
+
+
+def outdated(state: State, older: float, newest: int, now: float | None = None) -> Iterator[str]:
+    """Sessions unchanged for more than `older` seconds and beyond the `newest`, the oldest first.
+
+    Never the session of `state`. Raises StateError.
+    """
+    moment = time.time() if now is None else now
+    for changed, session in reversed(place.journals(state.directory)[newest:]):
+        if moment - changed <= older:
+            return
+        if session != state.session:
+            yield session
+
+
+def outdated_elsewhere(
+    state: State, older: float, newest: int, now: float | None = None
+) -> Iterator[str]:
+    """The same of other machines' sessions, by their checkpoints, which are named.
+
+    Each machine removes its own; but one that was a container will never start again.
+    """
+    names = [name for name in state.store.elsewhere() if name.startswith(checkpoint_name(""))]
+    latest = _made(state, names[0]) if len(names) > newest else 0.0
+    # By their clocks too: a machine whose own is a month ahead must not remove what is new.
+    moment = min(time.time() if now is None else now, latest)
+    for name in reversed(names[newest:]):
+        made = _made(state, name)
+        if made and moment - made <= older:
+            return
+        if made:
+            yield name
+
+
+def _made(state: State, name: str) -> float:
+    """When a checkpoint was made, in seconds since the epoch; 0.0 where it does not say."""
+    try:
+        about = state.store.read(CHECKPOINTS, name)
+    except (Damaged, NewerVersion):
+        return 0.0
+    return seconds(about["created"]) if about is not None else 0.0
+
+
+def forget(state: State, session: str) -> None:
+    """Remove a session: its checkpoint, then its journal. Raises StateError and OSError."""
+    state.delete_checkpoint(checkpoint_name(session))
+    place.remove_journal(state.directory, session)
+
+
+def old_checkpoints(state: State, older: float, now: float | None = None) -> list[dict[str, Any]]:
+    """Checkpoints made more than `older` seconds ago that are not kept by a session's hooks.
+
+    As `State.checkpoints` tells of them: those made by hand, and what restores left. Raises
+    StateError.
+    """
+    moment = time.time() if now is None else now
+    own = {checkpoint_name(session) for _, session in place.journals(state.directory)}
+    return [
+        about
+        for about in state.checkpoints()
+        if about["name"] not in own and moment - seconds(about["created"]) > older
+    ]
+
+
+def sweep(state: State) -> None:
+    """Remove what killed writers left, once it is old. Raises StateError and OSError."""
+    state.store.sweep()
+    _sweep(TEMPORARY, lambda: journal.descend(journal.open_state(state.directory), "sessions"))
+    _sweep("key.", lambda: os.open(os.path.dirname(journal.key_path()), journal.DIRECTORY))
+
+
+def _sweep(beginning: str, opened: Callable[[], int]) -> None:
+    """Sweep a folder that is no shelf of the store, where there is one."""
+    try:
+        folder = opened()
+    except FileNotFoundError:
+        return
+    try:
+        temporary.sweep(folder, beginning)
+    finally:
+        os.close(folder)

@@ -1,0 +1,86 @@
+"""Adopting what others wrote: a clone's state, a colleague's, one's own from another machine.
+
+What is whole but sealed under another key, or none, is sealed anew under the user's own. The user
+says so, once; nothing in the state directory can.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import StoreError
+from ..format import records
+from ..format.documents import verdict_on
+from ..project import place
+from ..recording import journal
+from ..recording.first_use import CREATE, TEMPORARY
+from ..session.lineage import is_running
+from ..stores import CHECKPOINTS, KEYS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..state import State
+
+
+def adopt(state: State, dry_run: bool = False) -> dict[str, int]:
+    """Seal all that is whole and foreign under the user's key; how much there was of each kind.
+
+    Counts "records", "checkpoints" and "keys". Raises StoreError, also where the user has no key.
+    """
+    if not records.users_key():
+        where = journal.key_path() or "the home directory"
+        raise StoreError(f"there is no key of yours to seal with: {where} cannot be used")
+    counts = {"records": 0, "checkpoints": 0, "keys": 0}
+    with state.store.lock():
+        for _, session in place.journals(state.directory):
+            counts["records"] += _adopt_journal(state, session, dry_run)
+        for shelf in (CHECKPOINTS, KEYS):
+            for name in state.store.names(shelf):
+                document = state.store.read(shelf, name)
+                if document is not None and verdict_on(name, document) == records.FOREIGN:
+                    counts[shelf] += 1
+                    if not dry_run:
+                        state.store.write(shelf, name, state.store.seal(name, document))
+    return counts
+
+
+def _adopt_journal(state: State, session: str, dry_run: bool) -> int:
+    """Replace a journal by one that is sealed anew: only where nobody can be appending to it."""
+    descriptor = place.open_journal(state.directory, session)
+    if descriptor is None:
+        return 0
+    with open(descriptor, "rb") as file:
+        data = file.read()
+    adopted, count = records.reseal(data, session)
+    if not count or dry_run:
+        return count
+    if is_running(state, session):
+        raise StoreError(f"session {session} is alive and writes its journal; end it first")
+    try:
+        sessions = journal.descend(journal.open_state(state.directory), "sessions")
+        try:
+            before = os.stat(session + ".jsonl", dir_fd=sessions)
+            _replace(sessions, session + ".jsonl", adopted)
+            # Its time tells which session was active last, and nothing was active now.
+            times = (before.st_atime_ns, before.st_mtime_ns)
+            os.utime(session + ".jsonl", ns=times, dir_fd=sessions)
+        finally:
+            os.close(sessions)
+    except OSError as error:
+        raise StoreError(f"{state.directory}/sessions/{session}.jsonl: {error.strerror}") from error
+    return count
+
+
+def _replace(directory: int, name: str, data: bytes) -> None:
+    temporary = TEMPORARY + os.urandom(8).hex()
+    descriptor = os.open(temporary, CREATE, 0o600, dir_fd=directory)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException:
+        os.unlink(temporary, dir_fd=directory)
+        raise
+    os.fsync(directory)

@@ -1,0 +1,750 @@
+"""The hot path, whole: an event on stdin -> one record -> one append to its session's journal.
+
+A tool hook imports this file and nothing else of ours, and the user waits for it twice per tool
+call. So it is written a little unusually:
+
+- `posix` instead of `os`, which alone costs an eighth of the interpreter's start. Where somebody
+  has imported `os` already it costs nothing more, and is used.
+- `_json`'s scanner instead of `json`, which costs as much as the whole start because it brings
+  `re`. The scanner is the one inside `json.loads`; `parse` feeds it the same settings.
+- a hook loads this file by itself, and this file loads the C extensions that it needs straight
+  from where the standard library keeps them, the last place of `sys.path`: to have them looked
+  for costs more than to load them.
+- nothing is read but the event and a 32-byte key, nothing is locked, and nothing grows with the
+  journal: the record is one `write` on a descriptor in append mode.
+- the process leaves with `_exit`, which skips tearing the interpreter down.
+
+Files are opened relative to their directory's descriptor and never through a symlink, because a
+cloned repository may bring a `.claude/` of its own. docs/format.md describes what is written.
+"""
+
+import sys
+from _signal import ITIMER_REAL, SIGALRM, setitimer, signal  # type: ignore[import-not-found]
+from time import gmtime, time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING or "os" in sys.modules:
+    import os
+else:
+    import posix as os
+    from _imp import create_dynamic, exec_dynamic, extension_suffixes
+
+    for name in ("_blake2", "_json"):
+        where = f"{sys.path[-1]}/{name}{extension_suffixes()[0]}"
+        try:
+            module = create_dynamic(type(sys.__spec__)(name, None, origin=where))
+            exec_dynamic(module)
+            sys.modules[name] = module
+        except ImportError:
+            pass  # built in, say: the import below finds it
+
+from _blake2 import blake2b  # noqa: E402
+from _json import encode_basestring_ascii, make_scanner  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
+if __spec__ is None:  # loaded by a hook, by itself: this is the package of what it loads
+    __package__ = "lib.recording"
+    folder = __file__[: __file__.rfind("/")]
+    package = sys.modules["lib"] = type(sys)("lib")
+    package.__path__ = [folder[: folder.rfind("/")]]
+    package = sys.modules[__package__] = type(sys)(__package__)
+    package.__path__ = [folder]
+
+VERSION = 1
+MANUAL = "manual"
+"""The session of events that name none, such as those piped into a script by hand."""
+
+STDIN_LIMIT = 64 << 20
+"""Bytes of an event that are parsed; the client's largest seen were 5 MB."""
+
+LARGE = 1 << 17
+"""Bytes of an event that is not read as it is, but without its long strings."""
+
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Unusable(Exception):
+    """The event or the place cannot be used; the text says what, where, and what to do."""
+
+
+# --- the event ---------------------------------------------------------------------------------
+
+
+class Event:
+    """One event, its few shared fields checked once: past this point they are what they seem.
+
+    name     the client's `hook_event_name`, or the script's own event when it is missing
+    session  the file stem of its journal
+    cwd      absolute, or "" when the event does not say
+    """
+
+    __slots__ = ("cwd", "fields", "name", "session")
+
+    def __init__(self, fields: "dict[str, Any]", default: str) -> None:
+        self.fields = fields
+        name = fields.get("hook_event_name")
+        self.name = name if type(name) is str and name.isalnum() and len(name) <= 64 else default
+        identifier = fields.get("session_id")
+        self.session = session_stem(identifier) if type(identifier) is str else MANUAL
+        cwd = fields.get("cwd")
+        self.cwd = cwd if type(cwd) is str and cwd[:1] == "/" and "\0" not in cwd else ""
+
+
+def _integer(digits: str) -> "int | None":
+    return int(digits) if len(digits) < 20 else None  # int() of a million digits takes minutes
+
+
+_SETTINGS = type(sys.implementation)(  # type: ignore[call-arg]  # types.SimpleNamespace
+    strict=True,
+    object_hook=None,
+    object_pairs_hook=None,
+    parse_float=float,
+    parse_int=_integer,
+    parse_constant={"NaN": None}.get,  # None for the infinities too: they are not JSON
+)
+"""What `json.loads` gives its scanner, but for numbers that no event needs."""
+
+
+_SPACE = " \t\n\r"
+
+
+def parse(text: str) -> "dict[str, Any]":
+    """The JSON object in `text`, as `json.loads` gives it but for numbers that no event needs.
+
+    Raises Unusable for anything else.
+    """
+    start = 1 if text[:1] == "\ufeff" else 0
+    while text[start : start + 1] and text[start] in _SPACE:
+        start += 1
+    if start == len(text):
+        raise Unusable("stdin held no event; pipe one JSON object into this script")
+    try:
+        value, end = make_scanner(_SETTINGS)(text, start)  # type: ignore[arg-type]
+    except RecursionError:
+        raise Unusable("the event nests too deeply to be read") from None
+    except Exception:  # noqa: BLE001
+        # SystemError is among them: before 3.12 the scanner raises it where json.loads, which has
+        # imported json.decoder, raises JSONDecodeError.
+        raise Unusable("stdin is not JSON; it must be one JSON object") from None
+    if text[end:].strip(_SPACE):
+        raise Unusable("stdin holds more than one JSON object")
+    if type(value) is not dict:
+        raise Unusable("stdin is JSON but not an object")
+    return value
+
+
+def read_stdin() -> bytearray:
+    """All of stdin: a writer whose reader stops early gets EPIPE. Raises Unusable past a limit."""
+    data = bytearray()  # one buffer that grows in place: a copy of 5 MB takes a third of the start
+    size = 0
+    while True:
+        # Standard input is a socket under the client: descriptor 0 can be read, /dev/stdin not.
+        chunk = os.read(0, 1 << 16)
+        if not chunk:
+            break
+        size += len(chunk)
+        if size <= STDIN_LIMIT:
+            data += chunk
+    if size > STDIN_LIMIT:
+        raise Unusable(f"the event has {size >> 20} MB; at most {STDIN_LIMIT >> 20} are read")
+    return data
+
+
+def fields_of(data: bytearray) -> "dict[str, Any]":
+    """The event in what stdin held. Raises Unusable."""
+    if len(data) < LARGE:
+        return parse(data.decode("utf-8", "replace"))
+    from .large_events import skim
+
+    return skim(data)
+
+
+# --- the place ---------------------------------------------------------------------------------
+
+_LOWER = "abcdefghijklmnopqrstuvwxyz0123456789._-"
+_NAME = _LOWER + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def is_name(name: str) -> bool:
+    """Whether `name` keeps to the rule for keys, checkpoints and session ids."""
+    return 0 < len(name) <= 128 and name[0] not in ".-" and not name.strip(_NAME)
+
+
+def stem(name: str) -> str:
+    """The file name, less its suffix, for any text: itself where every file system can hold it.
+
+    Names with capitals get a digest, because two that differ only in case would share a file on
+    macOS; anything else is reduced to what is harmless, plus a digest of the whole. `~` is in no
+    name, so a stem never equals another name.
+    """
+    if is_name(name) and not name.strip(_LOWER):
+        return name
+    digest = blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    if is_name(name):
+        return f"{name}~{digest}"
+    return (
+        "".join([letter for letter in name[:64].lower() if letter in _LOWER])[:24].lstrip(".-")
+        + f"~{digest}"
+    )
+
+
+def session_stem(identifier: str) -> str:
+    """The stem of a session's journal; short enough for `session-<stem>` to be a checkpoint."""
+    if not identifier:
+        return MANUAL
+    return stem(identifier if len(identifier) <= 100 else "~" + identifier)
+
+
+def environment(name: str) -> str:
+    """An environment variable, "" when unset. (`posix.environ` has bytes for keys.)"""
+    values: Any = getattr(os, "environb", None) or os.environ
+    value: bytes = values.get(name.encode(), b"")
+    return value.decode("utf-8", "surrogateescape")
+
+
+def find_project(cwd: str = "") -> str:
+    """The directory whose `.claude/state` this is, absolute, without a slash at its end.
+
+    From CLAUDE_PROJECT_DIR, else `cwd`, else the current directory: itself where it has a
+    `.claude/state`, else what `search` finds upwards from it.
+    """
+    start = environment("CLAUDE_PROJECT_DIR")
+    if start[:1] not in ("", "/"):
+        raise Unusable(f"CLAUDE_PROJECT_DIR is {start!r}, which is not an absolute path")
+    start = (start or cwd or os.getcwd()).rstrip("/")
+    try:
+        if start and os.stat(start + "/.claude/state"):
+            return start
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        pass
+    from .find_project import search
+
+    return search(start, environment("HOME").rstrip("/"))
+
+
+def find_state(project: str) -> str:
+    """The path of the project's state directory: WORKFLOW_STATE_DIR, or `.claude/state` in it."""
+    override = environment("WORKFLOW_STATE_DIR")
+    if override:
+        return override if override[0] == "/" else f"{project}/{override}"
+    if not project:
+        raise Unusable("/ is no project: work in a directory of its own, or set WORKFLOW_STATE_DIR")
+    return project + "/.claude/state"
+
+
+def descend(parent: int, name: str, mode: int = 0) -> int:
+    """Open the directory `name` in `parent`, never through a symlink; closes `parent`.
+
+    With a `mode` it is made when missing. Raises OSError.
+    """
+    try:
+        try:
+            return os.open(name, DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+        except FileNotFoundError:
+            if not mode:
+                raise
+        from .first_use import make_directory
+
+        make_directory(parent, name, mode)
+        return os.open(name, DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    finally:
+        os.close(parent)
+
+
+def open_state(directory: str, create: bool = False) -> int:
+    """A descriptor of the state directory. Raises OSError; FileNotFoundError where there is none.
+
+    Of `<project>/.claude/state` the project may be reached through symlinks, the rest not: it
+    could have come with the repository.
+    """
+    if in_project(directory):
+        try:
+            descriptor = os.open(directory[:-14] or "/", DIRECTORY)
+        except FileNotFoundError:
+            if create:
+                raise Unusable(f"the project directory {directory[:-14]} does not exist") from None
+            raise
+        try:
+            descriptor = descend(descriptor, ".claude", 0o777 if create else 0)
+            return descend(descriptor, "state", 0o700 if create else 0)
+        except OSError as error:
+            link = link_in(directory)
+            if link:
+                error.filename, error.strerror = link, "it is a link, and none is followed here"
+            raise
+    if create:
+        from .first_use import make_directories
+
+        make_directories(directory, 0o700)
+    return os.open(directory, DIRECTORY)
+
+
+def in_project(directory: str) -> bool:
+    """Whether a state directory is a project's `.claude/state`, and not a place of one's choice."""
+    return directory.endswith("/.claude/state") and not environment("WORKFLOW_STATE_DIR")
+
+
+def link_in(directory: str) -> str:
+    """The part of a project's `.claude/state` that is a symlink, as a path; "" when none is."""
+    for path in (directory[:-6], directory) if in_project(directory) else ():
+        try:
+            if os.readlink(path):
+                return path
+        except OSError:
+            pass  # no link, or nothing at all
+    return ""
+
+
+def open_sessions(directory: str) -> int:
+    """A descriptor of the directory of journals, made with all that belongs to it when missing."""
+    state = open_state(directory, create=True)
+    try:
+        sessions = os.open("sessions", DIRECTORY | os.O_NOFOLLOW, dir_fd=state)
+    except FileNotFoundError:
+        from .first_use import furnish
+
+        furnish(state)
+        return descend(state, "sessions", 0o700)
+    os.close(state)
+    return sessions
+
+
+# --- the key and the check ---------------------------------------------------------------------
+
+
+def key_path() -> str:
+    """Where the user's key lies: outside every repository. "" where the user has no home."""
+    base = environment("XDG_STATE_HOME")
+    if base[:1] != "/":
+        home = environment("HOME")
+        base = home + "/.local/state" if home[:1] == "/" else ""
+    return base and base + "/workflow-state/key"
+
+
+def read_key() -> bytes:
+    """The user's key, made at first use: 32 bytes, or b"" where none can be had.
+
+    WORKFLOW_STATE_KEY stands in for the file. A key that others could read is not used. Raises
+    Unusable where there may well be one: with no key all that is the user's would seem foreign,
+    and a checkpoint made of that would be empty.
+    """
+    given = environment("WORKFLOW_STATE_KEY")
+    if given:
+        return blake2b(given.encode("utf-8", "surrogateescape"), digest_size=32).digest()
+    path = key_path()
+    if not path:
+        return b""
+    try:
+        try:
+            descriptor = os.open(path, READ, 0o600)
+        except FileNotFoundError:
+            from .first_use import make_key
+
+            make_key(path)
+            descriptor = os.open(path, READ, 0o600)
+        try:
+            status = os.fstat(descriptor)
+            key = os.read(descriptor, 33)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        from .first_use import PASSING
+
+        if error.errno in PASSING:
+            raise Unusable(f"{path}: {error.strerror}; what is whose cannot be told now") from None
+        return b""
+    private = status.st_mode & 0o170077 == 0o100000 and status.st_uid == os.geteuid()
+    return key if private and len(key) == 32 else b""
+
+
+def check(scope: str, body: "bytes | bytearray | memoryview", key: bytes) -> str:
+    """The check value of `body`: 8 hex digits that tell damage, then 16 that tell whose it is.
+
+    `scope` (a session's stem, a checkpoint's name) is digested with it, so that a record copied
+    elsewhere is not taken for one written there. Without a key the second part proves nothing.
+    """
+    digest = _digest(scope, body)
+    return f"{digest[:4].hex()}.{_keyed(digest, key)}"
+
+
+def proof(scope: str, body: "bytes | bytearray | memoryview", key: bytes) -> str:
+    """The second part of a check value: who has not the key cannot make it."""
+    return _keyed(_digest(scope, body), key)
+
+
+def _digest(scope: str, body: "bytes | bytearray | memoryview") -> bytes:
+    digest = blake2b(scope.encode() + b"\n", digest_size=32)
+    digest.update(body)  # not joined to the scope: a checkpoint's body may have many megabytes
+    return digest.digest()
+
+
+def _keyed(digest: bytes, key: bytes) -> str:
+    return blake2b(digest, digest_size=8, key=key).hexdigest()
+
+
+# --- the record --------------------------------------------------------------------------------
+
+
+def now() -> str:
+    """The time in UTC as RFC 3339 with milliseconds: 2026-11-23T14:31:05.123Z."""
+    seconds = time()
+    year, month, day, hour, minute, second = gmtime(seconds)[:6]
+    return (
+        f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}"
+        f".{int(seconds * 1000) % 1000:03d}Z"
+    )
+
+
+def encode(value: "Any") -> str:
+    """A record's value as ASCII JSON: str, bool, int, None, list and dict."""
+    if type(value) is str:
+        return encode_basestring_ascii(value)
+    if type(value) is dict:
+        members = [
+            f"{encode_basestring_ascii(name)}:{encode(member)}" for name, member in value.items()
+        ]
+        return "{" + ",".join(members) + "}"
+    if type(value) is list:
+        return "[" + ",".join([encode(item) for item in value]) + "]"
+    if value is None:
+        return "null"
+    if type(value) is bool:
+        return "true" if value else "false"
+    return str(value)
+
+
+def seal(session: str, facts: "dict[str, Any]", key: bytes) -> bytes:
+    """One record, framed: a line of its own whatever a killed writer left before it."""
+    body = encode(facts)[:-1].encode()
+    return b'\n%b,"check":"%b"}\n' % (body, check(session, body, key).encode())
+
+
+def _open_journal(sessions: int, file: str) -> "tuple[int, os.stat_result, str]":
+    """A journal opened for appending, its status, and what was in its place; "" for nothing.
+
+    What is no plain file of one name is not written to: it is set aside, and a new one made.
+    """
+    told = ""
+    while True:
+        try:
+            descriptor = os.open(file, APPEND, 0o600, dir_fd=sessions)
+        except OSError as error:
+            from errno import EISDIR, ELOOP, ENXIO
+
+            # A symlink, a directory, or a FIFO that nobody reads: a fact about what is there.
+            if told or error.errno not in (ELOOP, EISDIR, ENXIO):
+                raise
+        else:
+            status = os.fstat(descriptor)
+            if status.st_mode & 0o170000 == 0o100000 and status.st_nlink == 1:
+                return descriptor, status, told
+            os.close(descriptor)
+            if status.st_nlink == 0:  # replaced since it was opened: what is written here is lost
+                continue
+        from ..disk.quarantine import set_aside
+
+        told = f"sessions/{file} was no plain file of one name; {set_aside(file, sessions)}"
+
+
+def append(sessions: int, session: str, records: bytes) -> str:
+    """Append to a session's journal with one write; what had to be set aside for it, or "".
+
+    Raises OSError and Unusable.
+    """
+    descriptor, status, told = _open_journal(sessions, session + ".jsonl")
+    try:
+        if status.st_uid != os.geteuid():
+            raise Unusable(f"sessions/{session}.jsonl belongs to another user ({status.st_uid})")
+        written = os.write(descriptor, records)
+        if written != len(records):
+            raise Unusable(f"only {written} of {len(records)} bytes could be written: disk full?")
+        if environment("WORKFLOW_STATE_FSYNC") == "always":
+            os.fsync(descriptor)
+            if not status.st_size:
+                os.fsync(sessions)
+    finally:
+        os.close(descriptor)
+    return told
+
+
+def write(directory: str, session: str, *records: "dict[str, Any]") -> str:
+    """Append records, each a dict of facts with its event first, to a session's journal.
+
+    Returns what had to be set aside for it, or "". Raises OSError and Unusable.
+    """
+    key = read_key()
+    at = now()
+    sealed = [seal(session, {"v": VERSION, "at": at, **facts}, key) for facts in records]
+    sessions = open_sessions(directory)
+    try:
+        return append(sessions, session, b"".join(sealed))
+    finally:
+        os.close(sessions)
+
+
+# --- what is kept of an event ------------------------------------------------------------------
+
+_SHORT = (
+    ("tool_name", "tool"),
+    ("tool_use_id", "call"),
+    ("agent_id", "agent"),
+    ("agent_type", "agent_type"),
+    ("permission_mode", "mode"),
+    ("source", "source"),
+    ("trigger", "trigger"),
+    ("reason", "reason"),
+)
+_PATHS = ("file_path", "notebook_path", "path")
+_PATH_BYTES = 1100
+
+
+def clip(text: str, limit: int) -> str:
+    """The longest head of `text` whose JSON takes at most about `limit` bytes."""
+    while len(text) > limit // 12:
+        size = len(encode_basestring_ascii(text))
+        if size <= limit:
+            break
+        text = text[: max(1, len(text) * limit // size - 1)]
+    return text
+
+
+_SECRET_SIGNS = (
+    "key token secret pass pwd auth bearer basic credential cookie private _pw -pw sig code= "
+    ":// -u --user --proxy-user sk- sk_ rk_ ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- xox "
+    "akia asia aroa aida aiza ya29 eyj npm_ pypi- hf_ sg. shp lin_api dop_v1 mysql mariadb "
+    "mongo login redis-cli"
+)
+
+
+def masked(text: str, limit: int) -> str:
+    """The head of `text`, its secrets masked, in at most about `limit` bytes of JSON.
+
+    The patterns need `re`, which takes longer than all the rest: they are loaded only for a text
+    that secret_words.py, loaded for a word that may name a secret, cannot let pass.
+    """
+    window = text[:8192]
+    if len(text) > 8192:
+        window = window[
+            : max(window.rfind(" "), window.rfind("\n"), 0)
+        ]  # no half secret at its end
+    if has_secret_sign(window):
+        from .secret_words import may_hold_secret
+
+        if may_hold_secret(window):
+            from .secret_patterns import mask
+
+            window = mask(window)
+    return clip(window, limit)
+
+
+def has_secret_sign(text: str) -> bool:
+    """Whether `text` has one of the words without which `masked` changes nothing."""
+    lowered = text.lower()
+    return any(sign in lowered for sign in _SECRET_SIGNS.split())
+
+
+_TOKEN_SIGNS = (
+    "sk- sk_ rk_ ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- xox AKIA ASIA AROA AIDA AIza ya29 eyJ "
+    "npm_ pypi- hf_ SG. shp lin_api dop_v1"
+)
+
+
+def masked_path(path: str) -> str:
+    """`path` with tokens of a known shape masked: what else it says may well be a name."""
+    for sign in _TOKEN_SIGNS.split():
+        if sign in path:
+            from .secret_words import may_hold_token
+
+            if may_hold_token(path):
+                from .secret_patterns import mask_tokens
+
+                path = mask_tokens(path)
+            break
+    return path
+
+
+def locate(path: str, project: str, base: str) -> str:
+    """`path` as it is kept: relative to the project with "/", absolute outside it.
+
+    A path too long for a record keeps its head and a digest of the whole.
+    """
+    if path[:1] != "/":
+        path = f"{base}/{path}"
+    crooked = "//" in path or "/./" in path or "/../" in path or path.endswith(("/", "/.", "/.."))
+    if crooked or not path.startswith(project + "/"):
+        from .resolve_path import resolve
+
+        path = resolve(path, project)
+    else:
+        path = path[len(project) + 1 :]
+    path = masked_path(path)
+    short = clip(path, _PATH_BYTES)
+    if short == path:
+        return path
+    digest = blake2b(path.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return f"{clip(path, _PATH_BYTES - 20)}~{digest}"
+
+
+def _text(value: "Any") -> str:
+    return value if type(value) is str else ""
+
+
+def _object(value: "Any") -> "dict[str, Any]":
+    return value if type(value) is dict else {}
+
+
+def _call_facts(event: Event, project: str, base: str) -> "dict[str, Any]":
+    """What a tool call is about, from its input. Contents are never kept."""
+    facts: dict[str, Any] = {}
+    given = _object(event.fields.get("tool_input"))
+    for name in _PATHS:
+        path = _text(given.get(name))
+        if path:
+            facts["path"] = locate(path, project, base)
+            break
+    command = _text(given.get("command"))
+    if command:
+        if "<<" in command:
+            from .heredocs import without_heredocs
+
+            command = without_heredocs(command)
+        facts["command"] = masked(command, 900)
+    for name in ("description", "url"):
+        text = _text(given.get(name))
+        if text:
+            facts[name] = masked(text, 200)
+    return facts
+
+
+def _result_facts(event: Event) -> "dict[str, Any]":
+    """How a call ended, from its response or its error."""
+    facts: dict[str, Any] = {}
+    response = _object(event.fields.get("tool_response"))
+    result = _text(response.get("type")) or _text(response.get("status"))
+    if result:
+        facts["result"] = clip(result, 64)
+    for name in ("staged", "interrupted"):
+        if response.get(name) is True:
+            facts[name] = True
+    if event.fields.get("is_interrupt") is True:
+        facts["interrupted"] = True
+    # The first line only: what follows it is the command's output, which may be a file's contents.
+    error = _text(event.fields.get("error")) or _text(response.get("error"))
+    if error:
+        facts["error"] = masked(error.lstrip().split("\n", 1)[0], 300)
+    if _text(response.get("backgroundTaskId")):
+        facts["background"] = True
+    if response.get("isAsync") is True and _text(response.get("agentId")):
+        facts["launched"] = clip(response["agentId"], 128)
+    return facts
+
+
+def _moment_facts(event: Event) -> "dict[str, Any]":
+    """What is kept of an event that is no tool call: a request, a start, a stop."""
+    facts: dict[str, Any] = {}
+    if event.name == "UserPromptSubmit":
+        prompt = _text(event.fields.get("prompt"))
+        if _text(event.fields.get("prompt_id")):
+            facts["prompt"] = clip(event.fields["prompt_id"], 128)
+        if prompt.startswith("<task-notification>"):
+            facts["notification"] = True  # a background task ended: not a request of the user's
+        else:
+            facts["text"] = clip(masked(prompt, 8192)[:300], 3600)
+    elif event.name == "SessionStart":
+        client = environment("AI_AGENT")
+        if client:
+            facts["client"] = clip(client, 128)
+    elif event.name == "StopFailure":
+        facts["error"] = masked(_text(event.fields.get("error")), 400)
+    if event.name in ("UserPromptSubmit", "SessionStart"):
+        from .client_process import process_facts
+
+        facts.update(process_facts(environment("CLAUDE_PID")))
+    tasks = event.fields.get("background_tasks")
+    if type(tasks) is list and tasks:
+        facts["background_tasks"] = len(tasks)
+    return facts
+
+
+def facts_of(event: Event, project: str) -> "list[dict[str, Any]]":
+    """What is kept of an event, as records in the order they are written. Pure but for /proc."""
+    base = event.cwd or (os.getcwd() if not environment("CLAUDE_PROJECT_DIR") else project)
+    facts: dict[str, Any] = {"event": event.name}
+    for theirs, ours in _SHORT:
+        text = _text(event.fields.get(theirs))
+        if text:
+            facts[ours] = clip(text, 100)
+    if "tool" not in facts:
+        return [{**facts, **_moment_facts(event)}]
+    facts.update(_call_facts(event, project, base))
+    if event.name == "PreToolUse":
+        return [facts]
+    facts.update(_result_facts(event))
+    difference = _object(_object(event.fields.get("tool_response")).get("bashEditDiff"))
+    if not difference:
+        return [facts]
+    from .change_lists import with_changes
+
+    size = len(encode(facts))
+    return with_changes(facts, size, difference, lambda path: locate(path, project, base))
+
+
+def record(event: Event, **facts: "Any") -> str:
+    """Append what is kept of an event to its session's journal, with further facts of ours.
+
+    Returns what the user should be told though it was done, or "".
+    """
+    project = find_project(event.cwd)
+    first, *rest = facts_of(event, project)
+    return write(find_state(project), event.session, {**first, **facts}, *rest)
+
+
+# --- the life of a hook's process --------------------------------------------------------------
+
+
+def _complain(name: str, error: BaseException) -> None:
+    if isinstance(error, Unusable):
+        reason = str(error)
+    elif isinstance(error, OSError):
+        reason = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
+    else:
+        reason = f"{type(error).__name__}: {error}"
+    line = f"workflow-state: {name}: {reason}"
+    printable = "".join([letter if " " <= letter <= "~" else "?" for letter in line])
+    try:
+        os.write(2, printable[:400].encode() + b"\n")
+    except OSError:
+        pass  # nobody reads: the exit code says it too
+
+
+def run(name: str, handle: "Callable[[Event], str]" = record, seconds: float = 5) -> "NoReturn":
+    """The whole life of a hook's process: read, handle, exit 0, or 1 with one line on stderr.
+
+    `handle` returns what the user should be told though all was done. Never 2, which would block
+    the tool. `seconds` bounds it: a hook whose stdin never ends, or
+    whose disk hangs, gives up by itself, well before the client would kill it.
+    """
+    code = 0
+
+    def give_up(_number: int, _frame: object) -> None:
+        raise Unusable(f"gave up after {seconds:g} seconds")
+
+    try:
+        signal(SIGALRM, give_up)
+        setitimer(ITIMER_REAL, seconds)
+        data = read_stdin()
+        if environment("WORKFLOW_STATE") != "off":
+            told = handle(Event(fields_of(data), name))
+            if told:
+                raise Unusable(told)
+    # Nothing may get past here: a traceback is noise, and who exits with 2 blocks the tool.
+    except BaseException as error:  # noqa: BLE001
+        setitimer(ITIMER_REAL, 0)
+        code = 1
+        _complain(name, error)
+    os._exit(code)

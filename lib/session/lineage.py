@@ -1,0 +1,216 @@
+"""Which session a session continues from, and which others are alive beside it."""
+
+from __future__ import annotations
+
+import os
+
+from ..project import place
+from ..recording.client_process import process_start
+from .fold import newest
+from .rules import CONTINUES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from ..state import State
+
+EXAMINED = 25
+"""How many sessions are looked at, the newest first: a start must not grow with a project's age."""
+
+ELSEWHERE = "elsewhere"
+RECENT_FILES = 200
+"""How many of a session's files are compared with those of others: the last it changed."""
+
+CLEARED = "cleared"
+STOPPED = "stopped"
+ALIVE = "alive"
+CRASHED = "crashed"
+AT_WORK = (ALIVE, ELSEWHERE)
+"""How a session stands that is, or may be, at work: of one elsewhere only its end is known."""
+
+
+def is_alive(process: dict[str, Any] | None) -> bool:
+    """Whether the client's process of a session still runs here.
+
+    A process id alone proves nothing, ids are used again: where the kernel tells when the process
+    started, that must fit as well.
+    """
+    if not process or process.get("host") != os.uname().nodename:
+        return False
+    try:
+        os.kill(process["pid"], 0)
+    except PermissionError:
+        pass
+    except (OSError, OverflowError):
+        return False
+    started = process.get("started")
+    return not started or process_start(process["pid"]) == started
+
+
+def condition(live: dict[str, Any]) -> str:
+    """How a session stands: CLEARED, STOPPED, ALIVE or CRASHED."""
+    if live["ended"]:
+        return CLEARED if live["ended"]["reason"] == "clear" else STOPPED
+    return ALIVE if is_alive(live["process"]) else CRASHED
+
+
+def is_running(state: State, session: str) -> bool:
+    """Whether a session's client still runs, and may append to its journal at any time."""
+    live = state.sessions.glimpse(session)
+    return bool(live and live["last_active"]) and condition(live or {}) == ALIVE
+
+
+def _has_content(live: dict[str, Any]) -> bool:
+    counts = live["counts"]
+    return bool(
+        live["continues"]
+        or counts["calls"]
+        or counts["requests"]
+        or live["in_flight"]
+        or live["current_phase"]
+    )
+
+
+def choose(state: State, source: str) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """What the session of `state` continues, by the source of its start; and those AT_WORK.
+
+    The first is written into the journal: {"session": stem, "offset": how many bytes of its
+    journal counted, "source", "was": its condition}, with "checkpoint" instead of "offset" where
+    only that is left and "assumed" where nothing proves it; None when there is nothing.
+    """
+    rule = CONTINUES.get(source, CONTINUES["startup"])
+    if rule == CONTINUES["resume"]:
+        own = state.sessions.live(state.session)
+        if own and own["last_active"]:
+            kept = {"offset": own["journal"]["offset"]} if own["journal"] else {"checkpoint": True}
+            others = [other for other in _others(state) if other["was"] in AT_WORK]
+            return {"session": state.session, **kept, "source": source}, others
+        rule = CONTINUES["startup"]
+    candidates = _others(state)
+    alive = [other for other in candidates if other["was"] in AT_WORK]
+    fitting = [other for other in candidates if _has_content(other)]
+    if rule == CONTINUES["clear"]:
+        fitting = [other for other in fitting if other["was"] == CLEARED]
+        fitting.sort(key=lambda other: str(other["ended"]["at"]), reverse=True)
+    elif rule == CONTINUES["startup"]:
+        fitting = [other for other in fitting if other["was"] != ALIVE]
+    # Who may still be at work elsewhere is somebody else, unless nobody worked here before.
+    fitting.sort(key=lambda other: other["was"] == ELSEWHERE)
+    for chosen in fitting:
+        whole = state.sessions.live(chosen["session_id"])
+        if whole:
+            offset = whole["journal"].get("offset")
+            kept = {"checkpoint": True} if offset is None else {"offset": offset}
+            continues = {"session": chosen["session_id"], **kept}
+            continues.update(source=source, was=chosen["was"])
+            if "machine" in chosen:
+                continues["machine"] = chosen["machine"]
+            if source == "fork":
+                continues["assumed"] = True
+            return continues, [other for other in alive if other is not chosen]
+    return None, alive
+
+
+def _others(state: State) -> list[dict[str, Any]]:
+    """Glimpses of the project's other sessions, active last first; their condition is "was"."""
+    found = []
+    for _, session in place.journals(state.directory)[:EXAMINED]:
+        other = state.sessions.glimpse(session) if session != state.session else None
+        if other and other["last_active"]:
+            found.append({**other, "was": condition(other)})
+    found += _elsewhere(state)
+    return sorted(found, key=lambda other: str(other["last_active"]), reverse=True)
+
+
+def running(state: State) -> list[str]:
+    """The sessions of this machine that are running, of those active last."""
+    journals = place.journals(state.directory)[:EXAMINED]
+    return [session for _, session in journals if is_running(state, session)]
+
+
+def lives(state: State, most: int | None = None) -> Iterator[dict[str, Any]]:
+    """The project's sessions as they stand: those of this machine, then those of others.
+
+    Each is a state as `Sessions.live` gives it, with its condition as "was" and, of another
+    machine, with "machine". At most `most` of each, the newest. Raises StoreError.
+    """
+    for _, session in place.journals(state.directory)[:most]:
+        live = state.sessions.live(session)
+        state.sessions.forget(session)  # of all sessions together it could be more than fits
+        if live and live["last_active"]:
+            yield {**live, "was": condition(live)}
+    yield from _elsewhere(state, most)
+
+
+def host(live: dict[str, Any]) -> str | None:
+    """The machine that a session runs on, or ran."""
+    return live.get("machine") or (live["process"] or {}).get("host")
+
+
+def fleet(state: State, everyone: bool) -> list[dict[str, Any]]:
+    """The project's sessions, active last first: those alive here, or everyone.
+
+    A dict each: "session_id", "condition", "machine", "current_phase", "files_processed" (how
+    many), "last_active", "last_checkpoint", "last_checkpoint_at", and "shares": the others that
+    are not known to have ended and that work on the same files, with these. Raises StoreError.
+    """
+    found, working = [], {}
+    for live in lives(state, None if everyone else EXAMINED):
+        if live["was"] in AT_WORK:
+            working[live["session_id"]] = own_files(live)
+        if everyone or live["was"] == ALIVE:
+            about = {name: live[name] for name in ("session_id", "current_phase", "last_active")}
+            about.update(condition=live["was"], machine=host(live))
+            about["files_processed"] = len(live["files_processed"])
+            for name in ("last_checkpoint", "last_checkpoint_at"):
+                about[name] = live[name]
+            found.append(about)
+    for about in found:
+        session = about["session_id"]
+        both = {other: working.get(session, set()) & theirs for other, theirs in working.items()}
+        about["shares"] = {
+            other: sorted(paths) for other, paths in both.items() if paths and other != session
+        }
+    return sorted(found, key=lambda about: str(about["last_active"]), reverse=True)
+
+
+def own_files(live: dict[str, Any]) -> set[str]:
+    """Files that a session is about to change, or has changed lately itself."""
+    began = live["started"] or ""
+    lately = newest(live, RECENT_FILES)
+    files = live["files_processed"]
+    changed = {path for path in lately if path in files and files[path]["last"] >= began}
+    return changed | {call["path"] for call in live["in_flight"] if call.get("path")}
+
+
+def _stands(other: dict[str, Any]) -> dict[str, str]:
+    """The condition of another state directory's session, and its machine if that is not this."""
+    machine = (other["process"] or {}).get("host")
+    if machine == os.uname().nodename:  # another checkout on this machine
+        return {"was": condition(other)}
+    was = condition(other) if other["ended"] else ELSEWHERE
+    return {"was": was, "machine": machine or "unknown"}
+
+
+def _elsewhere(state: State, most: int | None = EXAMINED) -> list[dict[str, Any]]:
+    """The sessions of other machines as their last checkpoints have them.
+
+    Whether one still runs there cannot be seen from here.
+    """
+    found, strange = [], 0
+    names = [name for name in state.store.elsewhere() if name.startswith("session-")]
+    for name in names[:most]:
+        other = state.sessions.checkpointed(name)
+        if other is None:
+            strange += 1
+        elif other["session_id"] != state.session:
+            found.append({**other, **_stands(other)})
+    if strange:
+        state.sessions.notices.append(
+            f"{strange} checkpoints of other machines are sealed with another key and were not "
+            "told to Claude; give each machine the same WORKFLOW_STATE_KEY, or run "
+            "`workflow-state trust`"
+        )
+    return found

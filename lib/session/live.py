@@ -1,0 +1,379 @@
+"""Sessions as they stand now: the last checkpoint of each, and the records since.
+
+The journal is the truth; a session's own checkpoint only saves reading it from the start, so one
+that is damaged, foreign or behind costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from ..errors import Busy, Damaged, NewerVersion, StoreError
+from ..format.documents import verdict_on
+from ..format.records import OURS, Replay, check_before, mentioning
+from ..project import place
+from ..recording import journal
+from ..stores import CHECKPOINTS
+from . import fold as folding
+from .rules import Rules
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ..stores import Document, Store
+
+GLIMPSE = 16384
+"""Bytes of each end of a journal that a glimpse reads."""
+
+REST = 30.0
+"""Seconds for which a store is not asked again that kept a reader waiting in vain."""
+
+RECENT = 4 << 20
+"""Bytes of a journal's end that are searched for what another session did in one turn."""
+
+
+_FAILED = (b'"event":"PostToolUseFailure"', b'"error":"')
+"""What the line of a record has in it that tells of a failure."""
+
+
+def checkpoint_name(session: str) -> str:
+    """The name of the checkpoint that the hooks keep for a session."""
+    return "session-" + session.replace("~", ".")
+
+
+class Sessions:
+    """The sessions of one state directory.
+
+    notices   what went wrong on the way without keeping an answer back, for people to be told
+    without_store  whether the journals are to tell where the store cannot be read
+    progress  called while a journal is read, with how many bytes have been and how many there are
+    """
+
+    def __init__(self, directory: str, project: str, store: Store) -> None:
+        self.directory = directory
+        self.project = project
+        self.store = store
+        self.notices = store.notices
+        self.progress: Callable[[int, int], None] | None = None
+        store.finish = self._finish
+        self._rules: Rules | None = None
+        self.without_store = False
+        self._ask_after = 0.0
+        self._bases: dict[str, tuple[Document | None, Document]] = {}
+        self._published: dict[str, str] = {}
+
+    @property
+    def rules(self) -> Rules:
+        """The tables of policy.py with the project's own additions."""
+        if self._rules is None:
+            self._rules = Rules(place.read_settings(self.project)[0])
+        return self._rules
+
+    def live(
+        self,
+        session: str,
+        end: int | None = None,
+        above: tuple[str, ...] = (),
+        before: Document | None = None,
+        most: int | None = None,
+    ) -> Document | None:
+        """A session's state, None when nothing is known of it. Raises StoreError.
+
+        With `end`, as it was when its journal had that many bytes. "journal" in it says how far
+        into the journal it reaches; it is empty where only the checkpoint is left.
+
+        With `before`, a state that this gave earlier, only the records since are read; of a
+        checkpoint made meanwhile it does not tell. With `most`, at most so many bytes are read,
+        the last ones: "skipped" in "journal" says how many were not, which a glance can do without.
+        """
+        if session in above:
+            return None
+        try:
+            return self._live(session, end, above, before, most)
+        except Damaged as error:
+            # Rows that a checkpoint left in the store: it is set aside now, and the journal tells.
+            self.notices.append(str(error))
+            self._bases.clear()
+            return self._live(session, end, above, None, most)
+
+    def _live(
+        self,
+        session: str,
+        end: int | None,
+        above: tuple[str, ...],
+        before: Document | None,
+        most: int | None,
+    ) -> Document | None:
+        saved, mark = (before, before["journal"]) if before else self._saved(session)
+        descriptor = place.open_journal(self.directory, session)
+        if descriptor is None:
+            return {**saved, "journal": {}} if saved else None
+        try:
+            size = os.fstat(descriptor).st_size if end is None else end
+            offset, since = mark.get("offset", 0), ""
+            # The record that the mark rests on must be where it was. A journal that was cut, or
+            # is another of the same name, is read whole for what the checkpoint does not know.
+            if offset > size or check_before(descriptor, offset) != mark.get("last", ""):
+                offset, since, mark = 0, (saved or {}).get("last_active") or "", {}
+            skipped = max(0, size - offset - most) if most is not None else 0
+            if skipped and saved:
+                saved = {**saved, "in_flight": []}  # they may have ended in what is not read
+            records = Replay(descriptor, session, offset + skipped, end, self._telling(size))
+            state = folding.fold(
+                saved or folding.empty(session),
+                (record for record in records if record["at"] > since),
+                self.rules,
+                lambda continues: self._base(continues, (*above, session)),
+            )
+            last = check_before(descriptor, records.offset)
+        except OSError as error:
+            raise self._failed(session, error) from error
+        finally:
+            os.close(descriptor)
+        problems = dict(mark.get("problems", {}))
+        for kind, count in records.problems.items():
+            problems[kind] = problems.get(kind, 0) + count
+        state["journal"] = {"offset": records.offset, "last": last, "problems": problems}
+        if skipped:
+            state["journal"]["skipped"] = skipped
+        note = self._asked(self.store.pending) if end is None else None
+        if note and note.get("session") == session:
+            # A restore is under way, or its process has died: readers see it whole already.
+            return folding.fold(state, note["records"], self.rules)
+        return state
+
+    def _asked(self, ask: Callable[[], Document | None]) -> Document | None:
+        """What the store answers; None, and people are told, where it has nothing of use.
+
+        A store that does not answer is that too for who goes `without_store`. One that was waited
+        for in vain is then left alone for a while: a start asks it often.
+        """
+        if time.monotonic() < self._ask_after:
+            return None
+        try:
+            return ask()
+        except StoreError as error:
+            if not self.without_store and not isinstance(error, (Damaged, NewerVersion)):
+                raise
+            if str(error) not in self.notices:
+                self.notices.append(str(error))
+            if isinstance(error, Busy):
+                self._ask_after = time.monotonic() + REST
+            return None
+
+    def forget(self, session: str) -> None:
+        """Let go of what was read of a session's checkpoint: for who looks at them all."""
+        self._bases.pop(session, None)
+
+    def refresh(self) -> None:
+        """Read checkpoints anew from here on: for who looks on for long."""
+        self._bases.clear()
+        self._published.clear()
+        self._rules = None
+
+    def _telling(self, size: int) -> Callable[[int], None] | None:
+        progress = self.progress
+        return None if progress is None else lambda offset: progress(offset, size)
+
+    def history(
+        self, session: str, problems: dict[str, int]
+    ) -> Iterator[tuple[Document, Document]]:
+        """Each record of a session's journal that counts, with the state after it.
+
+        The state is one object that goes on changing; whoever keeps something of it copies that.
+        The lines passed over are counted in `problems`, by kind, at the end. Where what it
+        continues cannot be read, it begins with nothing. Raises StoreError.
+        """
+        descriptor = place.open_journal(self.directory, session)
+        if descriptor is None:
+            return
+        try:
+            size = os.fstat(descriptor).st_size
+            records = Replay(descriptor, session, passed=self._telling(size))
+            state = folding.empty(session)
+            for record in records:
+                state = folding.advance(
+                    state,
+                    record,
+                    self.rules,
+                    lambda continues: self._known_base(continues, session),
+                )
+                yield record, state
+            problems.update(records.problems)
+        except OSError as error:
+            raise self._failed(session, error) from error
+        finally:
+            os.close(descriptor)
+
+    def _finish(self, note: Document) -> None:
+        """The session's part of a restore; twice does no harm, the fold takes each set once.
+
+        It is durable when this returns: the intent goes next, and would not be there to repeat it.
+        """
+        if note.get("session"):
+            self.write(note["session"], *note["records"])
+            self.sync(note["session"])
+
+    def _saved(self, session: str) -> tuple[Document | None, Document]:
+        """A session's state and mark, as its checkpoint has them; None when it is of no use.
+
+        Read once: the records since tell what a later checkpoint would.
+        """
+        if session not in self._bases:
+            self._bases[session] = self._read_saved(session)
+        return self._bases[session]
+
+    def _read_saved(self, session: str) -> tuple[Document | None, Document]:
+        name = checkpoint_name(session)
+        document = self._asked(lambda: self.store.read(CHECKPOINTS, name))
+        if document is None or document.get("name") != name or not document.get("session"):
+            return None, {}
+        mark = document.get("journal") or {}
+        if verdict_on(name, document) != OURS or mark.get("session") != session:
+            return None, {}
+        if document.get("trigger") != "manual":  # by hand, keys are kept as they happen to be
+            self._published[session] = document["keys"].get("files_processed", {}).get("check", "")
+        return folding.complete(document["session"]), mark
+
+    def added_since_published(self, live: Document, check: str) -> list[str] | None:
+        """Files that a live session changed for the first time since its list was published.
+
+        `check` is that of the list as it is published now. None where the list is not what this
+        session's checkpoint published, or where more than additions was made to it.
+        """
+        session = live["session_id"]
+        saved = self._saved(session)[0]
+        if saved is None or self._published.get(session) != check:
+            return None
+        added: list[str] | None = live["files_processed"].added_to(saved["files_processed"])
+        return added
+
+    def checkpointed(self, name: str) -> Document | None:
+        """The session that a checkpoint is of, as it was; None for none, or for a stranger's."""
+        document = self._asked(lambda: self.store.read(CHECKPOINTS, name))
+        if document is None or not document.get("session"):
+            return None
+        if verdict_on(name, document) != OURS:
+            return None
+        return folding.complete(document["session"])
+
+    def _base(self, continues: Document, above: tuple[str, ...]) -> Document | None:
+        """The state that a session's first record says it continues from."""
+        if continues.get("checkpoint"):
+            return self._saved(continues["session"])[0]
+        return self.live(continues["session"], end=continues.get("offset"), above=above)
+
+    def _known_base(self, continues: Document, session: str) -> Document | None:
+        """The same, with an error told and not raised."""
+        try:
+            return self._base(continues, (session,))
+        except StoreError as error:
+            self.notices.append(str(error))
+            return None
+
+    def glimpse(self, session: str) -> Document | None:
+        """Who a session is and when it was active last, from the ends of its journal alone.
+
+        Costs the same however long the journal is; what lies between is not in it. None when the
+        journal is not there or cannot be read.
+        """
+        try:
+            descriptor = place.open_journal(self.directory, session)
+        except StoreError as error:
+            self.notices.append(str(error))
+            return None
+        if descriptor is None:
+            return None
+        try:
+            size = os.fstat(descriptor).st_size
+            tail = max(0, size - GLIMPSE)
+            live = folding.empty(session)
+            for start, end in ((0, min(tail, GLIMPSE)), (tail, size)):
+                live = folding.fold(live, Replay(descriptor, session, start, end), self.rules)
+        except OSError as error:
+            raise self._failed(session, error) from error
+        finally:
+            os.close(descriptor)
+        return live
+
+    def calls_since(self, session: str, since: str) -> list[Document] | None:
+        """A session's calls since a time, begun or ended; None when they cannot be told.
+
+        They cannot when there are too many, or when the journal cannot be read.
+        """
+        try:
+            descriptor = place.open_journal(self.directory, session)
+        except StoreError:
+            return None
+        if descriptor is None:
+            return []
+        try:
+            start = max(0, os.fstat(descriptor).st_size - RECENT)
+            records = list(Replay(descriptor, session, start))
+        finally:
+            os.close(descriptor)
+        if start and (not records or records[0]["at"] >= since):
+            return None
+        return [each for each in records if each["at"] >= since and "tool" in each]
+
+    def failures(self, session: str) -> list[Document]:
+        """The records of a session's calls and turns that failed, oldest first.
+
+        All of them, however many: of a long journal only the lines that may tell of one are
+        looked at. What is told twice, by two registrations of a hook, is in it once. Raises
+        StoreError.
+        """
+        descriptor = place.open_journal(self.directory, session)
+        if descriptor is None:
+            return []
+        found: dict[object, Document] = {}
+        try:
+            for record in mentioning(descriptor, session, _FAILED):
+                failed = record.get("error") or record["event"] == "PostToolUseFailure"
+                if failed and not record.get("interrupted"):
+                    found.setdefault(record.get("call") or record["at"], record)
+        except OSError as error:
+            raise self._failed(session, error) from error
+        finally:
+            os.close(descriptor)
+        return list(found.values())
+
+    def last(self) -> str:
+        """The session that was active last, "" when none is this user's."""
+        for _, session in place.journals(self.directory):
+            live = self.glimpse(session)
+            if live and live["last_active"]:
+                return session
+        return ""
+
+    def sync(self, session: str) -> None:
+        """Make a session's journal durable, its name included. Raises StoreError."""
+        try:
+            sessions = journal.descend(journal.open_state(self.directory), "sessions")
+            try:
+                descriptor = os.open(session + ".jsonl", journal.READ, dir_fd=sessions)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+                os.fsync(sessions)
+            finally:
+                os.close(sessions)
+        except OSError as error:
+            raise self._failed(session, error) from error
+
+    def write(self, session: str, *records: Document) -> None:
+        """Append records of ours to a session's journal. Raises StoreError."""
+        try:
+            told = journal.write(self.directory, session, *records)
+        except journal.Unusable as error:
+            raise StoreError(str(error)) from None
+        except OSError as error:
+            raise self._failed(session, error) from error
+        if told:
+            self.notices.append(told)
+
+    def _failed(self, session: str, error: OSError) -> StoreError:
+        return StoreError(f"{self.directory}/sessions/{session}.jsonl: {error.strerror or error}")

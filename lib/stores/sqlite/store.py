@@ -1,0 +1,414 @@
+"""The SQLite store: one database, in which only what is new is written.
+
+    documents   shelf and name -> the document's bytes, sealed
+    rows        the files of sessions, each version of each: what counts as of a mark
+    lists       which rows belong together, and the newest mark of each
+    refs        which document needs which rows
+    damaged     documents that were not what this store writes; their bytes are kept here
+
+A checkpoint of a session holds references in place of its tables (rows.py), so a stop costs what
+its turn changed, however many files there are. Rows are only ever added: a reader who has an
+older checkpoint open still finds its own. Those that no checkpoint needs go an hour later.
+
+A document's seal covers its references, these the sum of their rows, and each row has a check
+value of its own: a database that came with a clone is told from the user's own as files are.
+
+A replacement of all keys is one transaction, which leaves a note; whoever writes next finishes
+what the note says, whatever became of the one who left it.
+"""
+
+from __future__ import annotations
+
+import time
+
+from ...disk import locks
+from ...errors import Damaged, StoreError
+from ...format import records
+from ...format.documents import TABLES, Sealed, data_of, sealed
+from ...format.file_table import Paths, Table
+from ...format.json_text import dumps
+from ...recording import journal
+from .. import KEYS
+from ..document_checks import INTENT, SIZE_LIMIT, examine, refuse_large
+from .database import Asking, Database, Savepoint, keep_aside
+from .row_lists import PORTION, RETIRED, Lists
+from .rows import Ref, Rows
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .. import Document
+
+SWEEP_SECONDS = 0.2
+
+
+class Sqlite:
+    """The store in `state.sqlite3` in a state directory, or in the database at `path`."""
+
+    def __init__(self, directory: str, path: str = "") -> None:
+        self.directory = directory
+        self.notices: list[str] = []
+        self.finish: Callable[[Document], None] = lambda note: None
+        self.database = Database(directory, path, self.notices)
+        self.home, self.server = self.database.path, ""
+        self._lists = Lists(self.database, self.lose)
+        self._lock = -1
+        self._patience: float | None = None
+        self._lost: list[tuple[str, str, str]] | None = None
+        self._known: dict[tuple[int, str, str], int] = {}
+        """Which state of a document was seen to be whole, by the opening it was seen in."""
+
+    # --- reading ---
+
+    def read(self, shelf: str, name: str) -> Document | None:
+        """The document, or None when there is none. Raises Damaged, NewerVersion, StoreError."""
+        document, wrong = self.examine(shelf, name)
+        if not wrong:
+            return document
+        with self.lock():
+            document, wrong = self.examine(shelf, name)  # a writer may have replaced it
+            if not wrong:
+                return document
+            raise self._set_aside(shelf, name, wrong)
+
+    def _seen(self, shelf: str, name: str) -> tuple[int, str, str]:
+        return self.database.openings, shelf, name
+
+    def examine(self, shelf: str, name: str) -> tuple[Document | None, str]:
+        """A document and what is wrong with it, "" for nothing; it is not set aside.
+
+        Raises NewerVersion and StoreError.
+        """
+        database = self.database.open()
+        if database is None:
+            return None, ""
+        with Asking(self.database):
+            found = database.execute(
+                "SELECT id, split, CASE WHEN typeof(data) = 'blob' AND length(data) > ? THEN NULL "
+                "ELSE data END FROM documents WHERE shelf = ? AND name = ?",
+                (SIZE_LIMIT, shelf, name),
+            ).fetchone()
+            if found and found[2] is None:
+                raise self.database.retire(f"{self.where(shelf, name)} is too big")
+        if found is None:
+            return None, ""
+        number, split, data = found
+        if not isinstance(data, bytes):
+            return None, "is not bytes"
+        where = self.where(shelf, name)
+        document, wrong = examine(data, shelf, name, where)
+        if document is not None and split and not wrong:
+            wrong = self._join(shelf, name, document)
+        if not wrong:
+            self._known[self._seen(shelf, name)] = number
+        return document, wrong
+
+    def _join(self, shelf: str, name: str, document: Document) -> str:
+        """Put tables in the place of a document's references; what is wrong with these, or ""."""
+        refs = document.pop("rows", None)
+        worth = document.worth if isinstance(document, Sealed) else records.FOREIGN
+        try:
+            for member, given in refs.items() if isinstance(refs, dict) else ():
+                ref = Ref.of(given)
+                table = Rows(self._lists, ref, (shelf, name), worth)
+                kind, _, key = member.partition("/")
+                if kind == "session":
+                    document["session"][key] = table
+                elif kind == "keys":
+                    document["keys"][key]["value"] = table.paths()
+                else:
+                    document["value"] = table.paths()
+        except (ValueError, KeyError, TypeError) as error:
+            return f"has references that are none ({error})"
+        return ""
+
+    def names(self, shelf: str) -> list[str]:
+        """The names on a shelf, sorted."""
+        database = self.database.open()
+        if database is None:
+            return []
+        with Asking(self.database):
+            found = database.execute(
+                "SELECT name FROM documents WHERE shelf = ? ORDER BY name", (shelf,)
+            )
+            # What nobody could ask for by its name is not of this store's making.
+            return [name for (name,) in found if isinstance(name, str) and journal.is_name(name)]
+
+    def pending(self) -> Document | None:
+        """The note of a `replace_keys` that is not done yet, but seen by readers already."""
+        intent = self.read(INTENT, INTENT)
+        return None if intent is None else intent.get("note") or {}
+
+    def lose(self, shelf: str, name: str, wrong: str) -> StoreError:
+        """Set a document aside whose rows are not what they were; what to raise.
+
+        In the middle of a change that is done when the change has been taken back.
+        """
+        if self._lost is None:
+            with self.lock():
+                return self._set_aside(shelf, name, wrong)
+        self._lost.append((shelf, name, wrong))
+        return Damaged(f"{self.where(shelf, name)} {wrong}; it is set aside")
+
+    def _set_aside(self, shelf: str, name: str, wrong: str) -> StoreError:
+        database = self.database.open(create=True)
+        with Asking(self.database), Savepoint(self.database):
+            now = keep_aside(database.execute, shelf, name, wrong)
+            database.execute("DELETE FROM documents WHERE shelf = ? AND name = ?", (shelf, name))
+            database.execute("DELETE FROM refs WHERE shelf = ? AND name = ?", (shelf, name))
+        where = self.where(shelf, name)
+        return Damaged(f"{where} {wrong}; its bytes are kept in the table `damaged`, of {now}")
+
+    # --- writing ---
+
+    def begin_change(self) -> bool:
+        """From here on what is found damaged is only noted; False where it was already."""
+        begins = self._lost is None
+        if begins:
+            self._lost = []
+        return begins
+
+    def end_change(self) -> None:
+        """Set aside what was found damaged meanwhile."""
+        lost, self._lost = self._lost or [], None
+        for shelf, name, wrong in lost:
+            self._set_aside(shelf, name, wrong)
+
+    @staticmethod
+    def seal(_name: str, document: Document) -> Document:
+        """The document to be sealed when its rows are stored, which its seal is to cover."""
+        return Sealed(document, b"", records.OURS)
+
+    def write(self, shelf: str, name: str, document: Document) -> None:
+        """Put the document in place of any older one, durably."""
+        with Change(self):
+            self._put(shelf, name, document)
+
+    def _put(self, shelf: str, name: str, document: Document) -> None:
+        self._refuse_newer(shelf, name)
+        refs: dict[str, Ref] = {}
+        if isinstance(document, Sealed) and not document.data:
+            whole = self._split(document, refs)
+            if refs:
+                whole["rows"] = {member: ref.document() for member, ref in refs.items()}
+            data = bytes(sealed(name, whole).data)
+        else:
+            data = bytes(data_of(document))
+        refuse_large(data, self.where(shelf, name))
+        execute = self.database.open().execute
+        version = document.get("v", journal.VERSION)
+        written = execute(
+            "INSERT OR REPLACE INTO documents (shelf, name, v, split, data) VALUES (?, ?, ?, ?, ?)",
+            (shelf, name, dumps(version), bool(refs), data),
+        )
+        if version == journal.VERSION:
+            self._known[self._seen(shelf, name)] = written.lastrowid
+        execute("DELETE FROM refs WHERE shelf = ? AND name = ?", (shelf, name))
+        for list_, mark in {(ref.list, ref.mark) for ref in refs.values()}:
+            execute("INSERT INTO refs VALUES (?, ?, ?, ?)", (shelf, name, list_, mark))
+
+    def _refuse_newer(self, shelf: str, name: str) -> None:
+        """Raise NewerVersion for what must not be replaced; what is damaged is set aside.
+
+        A document that has been read, and is still the same, is neither.
+        """
+        found = (
+            self.database.open()
+            .execute("SELECT id FROM documents WHERE shelf = ? AND name = ?", (shelf, name))
+            .fetchone()
+        )
+        if found and found[0] != self._known.get(self._seen(shelf, name)):
+            _, wrong = self.examine(shelf, name)
+            if wrong:
+                self._set_aside(shelf, name, wrong)
+
+    def _split(self, document: Document, refs: dict[str, Ref]) -> Document:
+        """The document with nothing in the place of its tables, whose rows are stored."""
+        whole = dict(document)
+        if isinstance(whole.get("value"), Paths):
+            refs["value"] = self._lists.store("", "value", whole["value"].table)
+            whole["value"] = []
+        session = whole.get("session")
+        if session:
+            whole["session"] = session = dict(session)
+            for member in TABLES:
+                table = session.get(member)
+                if isinstance(table, Table) and table:
+                    ref = self._lists.store(session["session_id"], member, table)
+                    refs[f"session/{member}"] = ref
+                    session[member] = {}
+        if "keys" in whole:
+            whole["keys"] = dict(whole["keys"])
+            for key, kept in whole["keys"].items():
+                files = (document.get("session") or {}).get(key)
+                if isinstance(files, Table) and files and kept["value"] == files.paths():
+                    refs[f"keys/{key}"] = refs[f"session/{key}"]
+                elif isinstance(kept["value"], Paths):
+                    refs[f"keys/{key}"] = self._lists.store("", key, kept["value"].table)
+                else:
+                    continue
+                # Its own seal is of what is not in it any more.
+                about = {name: each for name, each in kept.items() if name != "check"}
+                whole["keys"][key] = {**about, "value": []}
+        return whole
+
+    def delete(self, shelf: str, name: str) -> bool:
+        """Remove the document; False when there was none."""
+        if self.database.open() is None:
+            return False
+        with Change(self):
+            return self._delete(shelf, name)
+
+    def _delete(self, shelf: str, name: str) -> bool:
+        execute = self.database.open().execute
+        execute("DELETE FROM refs WHERE shelf = ? AND name = ?", (shelf, name))
+        done = execute("DELETE FROM documents WHERE shelf = ? AND name = ?", (shelf, name))
+        return bool(done.rowcount)
+
+    def replace_keys(self, wanted: dict[str, Document], note: Document) -> None:
+        """Make KEYS hold exactly these; readers see the old ones or the new, never a mixture."""
+        intent = {"v": journal.VERSION, "keys": {}, "note": note}
+        with self.lock():
+            with Change(self):
+                for name, document in wanted.items():
+                    self._put(KEYS, name, document)
+                for name in set(self.names(KEYS)) - set(wanted):
+                    if not self._is_newer(name):
+                        self._delete(KEYS, name)
+                self._put(INTENT, INTENT, sealed(INTENT, intent))
+            # From here on it is done for every reader, and the note is there for whoever is next.
+            self.database.commit()
+            self._begin()
+            self._finish_intent()
+
+    def _is_newer(self, name: str) -> bool:
+        """Whether a key is of a later version, whose data are not ours to remove."""
+        found = self.database.open().execute(
+            "SELECT v FROM documents WHERE shelf = ? AND name = ?", (KEYS, name)
+        )
+        return bool(found.fetchone()[0] != dumps(journal.VERSION))
+
+    def _finish_intent(self) -> None:
+        """Tell the note of a replacement: harmless to repeat, so a crash costs nothing."""
+        intent = self.read(INTENT, INTENT)
+        if intent is not None:
+            self.finish(intent.get("note") or {})
+            with Asking(self.database):
+                self._delete(INTENT, INTENT)
+
+    def exchange(self, seconds: float, take: bool = True) -> None:
+        """Nothing: nobody on another machine shares this store."""
+
+    def elsewhere(self) -> list[str]:
+        """No checkpoint: nobody on another machine shares this store."""
+        return []
+
+    def aside(self) -> list[tuple[str, str]]:
+        """The documents in the table `damaged`: where each lies, and what removes it."""
+        database = self.database.open()
+        if database is None:
+            return []
+        from shlex import quote
+
+        path = self.database.path
+        remove = " ".join(["sqlite3", quote(path), quote("DELETE FROM damaged")])
+        with Asking(self.database):
+            found = database.execute("SELECT shelf, name, at, wrong FROM damaged ORDER BY at")
+            return [
+                (f"{shelf}/{name} of {at}, which {wrong}, in the table damaged of {path}", remove)
+                for shelf, name, at, wrong in found
+            ]
+
+    def sweep(self) -> None:
+        """Remove rows that no checkpoint needs, as many as a start can wait for."""
+        if self.database.open() is None:
+            return
+        self.database.sweep()
+        give_up = time.monotonic() + SWEEP_SECONDS
+        before = int(time.time()) - RETIRED
+        removed = PORTION
+        while removed == PORTION and time.monotonic() < give_up:
+            with self.lock(SWEEP_SECONDS), Asking(self.database):
+                removed = self._lists.sweep(before)
+
+    # --- the lock ---
+
+    def lock(self, seconds: float | None = None) -> Sqlite:
+        """Keep other writers out while the store is used as a context manager.
+
+        A kernel lock among ours, in which one transaction is open. Raises Busy after so many
+        seconds, by default LOCK_SECONDS.
+        """
+        self._patience = seconds
+        return self
+
+    def __enter__(self) -> Sqlite:
+        if not self.database.held:
+            self.database.open()  # what takes its time the others need not wait for
+            self._lock = self.database.acquire(seconds=self._patience)
+        self.database.held += 1
+        if self.database.held == 1:
+            try:
+                self._begin()
+                self._finish_intent()
+            except BaseException:
+                self.__exit__()
+                raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """What was done under the lock stays done, also where an error ended it."""
+        if self.database.held == 1:
+            try:
+                self.database.commit()
+            finally:
+                self.database.held = 0
+                locks.release(self._lock)
+        else:
+            self.database.held -= 1
+
+    def _begin(self) -> None:
+        database = self.database.open(create=True)
+        with Asking(self.database):
+            database.execute("BEGIN IMMEDIATE")
+
+    def where(self, shelf: str, name: str) -> str:
+        """A document's place, for people."""
+        what = (
+            "the intent"
+            if shelf == INTENT
+            else f"{'key' if shelf == KEYS else 'checkpoint'} {name}"
+        )
+        return f"{what} in {self.database.path}"
+
+
+class Change:
+    """A change under the lock: all of it or nothing, but for what it found damaged.
+
+    In the middle of another it is a part of that.
+    """
+
+    def __init__(self, store: Sqlite) -> None:
+        self._store = store
+        self._is_outer = False
+
+    def __enter__(self) -> None:
+        self._store.lock().__enter__()
+        try:
+            self._savepoint = Savepoint(self._store.database)
+            self._savepoint.__enter__()
+        except BaseException:
+            self._store.lock().__exit__()
+            raise
+        self._is_outer = self._store.begin_change()
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            with Asking(self._store.database):
+                self._savepoint.__exit__(kind, error, trace)
+            if self._is_outer:
+                self._store.end_change()
+            Asking(self._store.database).__exit__(kind, error, trace)
+        finally:
+            self._store.lock().__exit__()

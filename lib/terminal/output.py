@@ -1,0 +1,144 @@
+"""What a command answers, and how times and lists are put for people."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import time
+
+from ..errors import StoreError
+from ..format.records import seconds
+from ..telling.context import ago
+from ..telling.quoting import printable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn, Optional, Union
+
+    Answer = Union[tuple[Any, list[str]], tuple[Any, list[str], int]]
+    """Data for programs, lines for people; and the exit status where it is not 0."""
+    Command = Callable[[Any, argparse.Namespace], Optional[Answer]]
+    """Takes the State, or None where `stateless` asked for none; gives None when it has printed."""
+
+
+_AGE = re.compile(r"([0-9]{1,6})([hdw])")
+_HOURS = {"h": 1, "d": 24, "w": 168}
+
+
+class Help(argparse.HelpFormatter):
+    """Paragraphs in the terminal's width; those with an indented line stay as they are laid out."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(
+            paragraph
+            if "\n " in f"\n{paragraph}"
+            else super(Help, self)._fill_text(paragraph, width, indent)
+            for paragraph in text.strip("\n").split("\n\n")
+        )
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that prints as the commands print, and whose errors say where to read more."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message and file is sys.stdout:
+            write(message)
+        else:
+            super()._print_message(message, file)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(
+            2,
+            f"{self.format_usage()}{self.prog}: error: {printable(message)}; "
+            f"`{self.prog} --help` tells more\n",
+        )
+
+
+def write(text: str) -> None:
+    """Write to stdout at once: what cannot be written is this command's failure to tell.
+
+    Raises StoreError and OSError.
+    """
+    if sys.stdout is None:
+        raise StoreError("stdout is closed")
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        # Python would try again while it exits, and say so in its own words.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        error.filename = error.filename or "stdout"
+        raise
+
+
+def add(
+    commands: Any,
+    parents: list[argparse.ArgumentParser],
+    name: str,
+    run: Command,
+    text: str,
+    more: str = "",
+    end: str = "",
+) -> argparse.ArgumentParser:
+    """Add a command to the parser.
+
+    `text` is its line in the list, and the head of its --help; `more` is what follows there, and
+    `end` what stands below the arguments, both as they are laid out. Where `end` tells no exit
+    status it is the common one.
+    """
+    head = text[0].upper() + text[1:] + "."
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=text,
+        description=f"{head}\n\n{more}".rstrip(),
+        epilog=end or None,
+        formatter_class=Help,
+        parents=parents,
+    )
+    parser.set_defaults(run=run, refuse=parser.error)
+    return parser
+
+
+def file_name(text: str) -> str:
+    """The name of a file as it is typed: not "", which an unset variable of a script is."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty: name a file, or - for a pipe")
+    return text
+
+
+def when(at: str | None, to: str = "seconds") -> str:
+    """A recorded time for people: "2026-11-23 14:31:05 UTC, 5 min ago"."""
+    if not at:
+        return "never"
+    clock = f"{at[11:16]}" if to == "minutes" else f"{at[11:19]} UTC"
+    return f"{at[:10]} {clock}, {ago(time.time() - seconds(at))}"
+
+
+def since(text: str) -> float:
+    """A time as it is typed, or so long ago, in seconds since the epoch."""
+    age = _AGE.fullmatch(text)
+    if age:
+        return time.time() - int(age[1]) * _HOURS[age[2]] * 3600
+    day, _, clock = text.rstrip("Z").partition("T")
+    full = {0: "00:00:00", 5: f"{clock}:00"}.get(len(clock), clock)
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", day) and re.fullmatch(r"\d\d:\d\d:\d\d(\.\d+)?", full):
+        try:
+            time.strptime(f"{day} {full[:8]}", "%Y-%m-%d %H:%M:%S")
+        except ValueError:
+            pass
+        else:
+            return seconds(f"{day}T{full}Z")
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is no time: use a date (2026-11-23, UTC) or an age (12h, 7d, 2w)"
+    )
+
+
+def table(rows: list[list[str]]) -> list[str]:
+    """Rows as lines, columns aligned."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows
+    ]
