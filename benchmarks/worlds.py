@@ -1,7 +1,7 @@
 """What is measured on: projects with a session of any length, its events, and who is run on them.
 
 Worlds share one home, and so one key, unless they ask for another. Their journals are the
-beginnings of one tape of sealed records: a million of them are made once.
+beginnings of one tape of signed records: a million of them are made once.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ class World:
 
 
 class Tape:
-    """Sealed records of one long session, two to a call, each call writing a file of its own."""
+    """Signed records of one long session, two to a call, each call writing a file of its own."""
 
     def __init__(self, path: Path, key: bytes, records: int) -> None:
         self.path = path
@@ -210,10 +210,10 @@ class Tape:
                 call = number // 2
                 named = {"call": f"toolu_{call:024d}", "path": file_name(call)}
                 at = journal.now()
-                sealed = journal.seal(
+                signed = journal.sign(
                     SESSION, {"v": journal.VERSION, "at": at, **facts, **named}, key
                 )
-                position += tape.write(sealed)
+                position += tape.write(signed)
                 if number % 1000 == 999:
                     self._at.append(position)
 

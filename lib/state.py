@@ -171,7 +171,7 @@ class State:
             self._write(*_files_records(value))
         else:
             document = {"value": value, "timestamp": journal.now()}
-            self.store.write(KEYS, key, self.store.seal(key, document))
+            self.store.write(KEYS, key, self.store.sign(key, document))
 
     def load_state(self, key: str, default: Any = None) -> Any:
         """The value of a key, or `default` when there is none. Raises BadName and StateError."""
@@ -216,11 +216,11 @@ class State:
                 continue
             if document is not None:
                 documents[key] = document
-        told = [str(error) for error in errors]
+        message = [str(error) for error in errors]
         if errors and unreadable is None:
-            raise type(errors[0])("; ".join(told))
+            raise type(errors[0])("; ".join(message))
         if unreadable is not None:
-            unreadable.extend(told)
+            unreadable.extend(message)
         return documents
 
     def _with(self, documents: dict[str, Document], live: Document | None) -> dict[str, Document]:
@@ -233,7 +233,7 @@ class State:
             if value is not None:
                 about = {"value": value, "timestamp": live["last_active"]}
                 fits = self._is_value(document, value)
-                documents[key] = document if fits else self.store.seal(key, about)
+                documents[key] = document if fits else self.store.sign(key, about)
         return documents
 
     def _listed(self, live: Document, published: Document | None) -> Sequence[str]:
@@ -319,7 +319,7 @@ class State:
             if live["fold"]["shell"]:
                 document["journal"]["shell"] = True  # what it changed is still to be seen
         document.update(keys=documents, session=session)
-        self.store.write(CHECKPOINTS, name, self.store.seal(name, document))
+        self.store.write(CHECKPOINTS, name, self.store.sign(name, document))
 
     def _unused(self, base: str) -> str:
         taken = set(self.store.names(CHECKPOINTS))
@@ -459,7 +459,7 @@ class State:
 
     def _put_back(self, document: Document) -> None:
         documents = {
-            key: kept if kept.get("check") else self.store.seal(key, kept)
+            key: kept if kept.get("check") else self.store.sign(key, kept)
             for key, kept in document["keys"].items()
         }
         note: Document = {}
@@ -593,7 +593,7 @@ def _state() -> State:
     return State(assigned)
 
 
-class _Told:
+class _Reported:
     """The state as a context; what went wrong in it without keeping an answer back is told."""
 
     def __enter__(self) -> State:
@@ -619,7 +619,7 @@ def save_state(key: str, value: Any) -> bool:
     The old value stays then, unless the line says that the new one is in place but not durable.
     """
     try:
-        with _Told() as state:
+        with _Reported() as state:
             state.save_state(key, value)
     except (StateError, journal.Unusable, OSError) as error:
         _tell(error)
@@ -630,7 +630,7 @@ def save_state(key: str, value: Any) -> bool:
 def load_state(key: str, default: Any = None) -> Any:
     """The value of a key; `default` when there is none, or, with a line on stderr, on failure."""
     try:
-        with _Told() as state:
+        with _Reported() as state:
             return state.load_state(key, default)
     except (StateError, journal.Unusable, OSError) as error:
         _tell(error)
@@ -642,7 +642,7 @@ def checkpoint(name: str | None = None) -> str:
 
     Without a name it gets the time, made unique. A bad name raises ValueError.
     """
-    with _Told() as state:
+    with _Reported() as state:
         return state.checkpoint(name)
 
 
@@ -652,7 +652,7 @@ def restore_checkpoint(name: str) -> bool:
     False for an unknown name; False, and a line on stderr, when it fails.
     """
     try:
-        with _Told() as state:
+        with _Reported() as state:
             state.restore_checkpoint(name)
     except UnknownCheckpoint:
         return False

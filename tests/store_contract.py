@@ -66,7 +66,7 @@ VALUES = {
 
 
 def document(value: object) -> dict:
-    """A document that both shelves take."""
+    """A document that both collections take."""
     return {"value": value, "keys": {}, "created": "2026-01-01T00:00:00.000Z"}
 
 
@@ -103,14 +103,14 @@ class StoreContract:
     """Subclasses give `where`: the URL and the directory that `open_store` is handed.
 
     And `damage`, which puts bytes in the place of a stored document's, and `kept`, which gives all
-    bytes that were set aside: both as somebody would who knows where the store keeps them.
+    bytes that were quarantined: both as somebody would who knows where the store keeps them.
     """
 
     @pytest.fixture
     def where(self) -> tuple[str, str]:
         raise NotImplementedError
 
-    def damage(self, where: tuple[str, str], shelf: str, name: str, data: bytes) -> None:
+    def damage(self, where: tuple[str, str], collection: str, name: str, data: bytes) -> None:
         raise NotImplementedError
 
     def kept(self, where: tuple[str, str]) -> list[bytes]:
@@ -152,18 +152,18 @@ class StoreContract:
 
     # --- documents ---
 
-    @pytest.mark.parametrize("shelf", [KEYS, CHECKPOINTS])
-    def test_an_empty_store_has_nothing(self, store, shelf):
-        assert store.names(shelf) == []
-        assert store.read(shelf, "absent") is None
-        assert store.delete(shelf, "absent") is False
+    @pytest.mark.parametrize("collection", [KEYS, CHECKPOINTS])
+    def test_an_empty_store_has_nothing(self, store, collection):
+        assert store.names(collection) == []
+        assert store.read(collection, "absent") is None
+        assert store.delete(collection, "absent") is False
 
-    @pytest.mark.parametrize("shelf", [KEYS, CHECKPOINTS])
+    @pytest.mark.parametrize("collection", [KEYS, CHECKPOINTS])
     @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
-    def test_any_name_is_kept_as_it_is(self, store, shelf, name):
-        store.write(shelf, name, document(name))
-        assert store.names(shelf) == [name]
-        assert store.read(shelf, name)["value"] == name
+    def test_any_name_is_kept_as_it_is(self, store, collection, name):
+        store.write(collection, name, document(name))
+        assert store.names(collection) == [name]
+        assert store.read(collection, name)["value"] == name
 
     @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
     def test_any_value_comes_back_as_it_was(self, where, store, value):
@@ -179,7 +179,7 @@ class StoreContract:
         assert store.names(KEYS) == names
         assert [store.read(KEYS, name)["value"] for name in names] == names
 
-    def test_the_shelves_are_apart(self, store):
+    def test_the_collections_are_apart(self, store):
         store.write(KEYS, "same", document(1))
         store.write(CHECKPOINTS, "same", document(2))
         store.delete(CHECKPOINTS, "same")
@@ -199,12 +199,12 @@ class StoreContract:
         store.write(CHECKPOINTS, "c", {**document(1), "from_the_future": [1]})
         assert store.read(CHECKPOINTS, "c")["from_the_future"] == [1]
 
-    @pytest.mark.parametrize("shelf", [KEYS, CHECKPOINTS])
-    def test_delete_says_whether_there_was_one(self, store, shelf):
-        store.write(shelf, "Key", document(1))
-        assert store.delete(shelf, "Key") is True
-        assert store.delete(shelf, "Key") is False
-        assert store.names(shelf) == []
+    @pytest.mark.parametrize("collection", [KEYS, CHECKPOINTS])
+    def test_delete_says_whether_there_was_one(self, store, collection):
+        store.write(collection, "Key", document(1))
+        assert store.delete(collection, "Key") is True
+        assert store.delete(collection, "Key") is False
+        assert store.names(collection) == []
 
     def test_changing_what_was_read_changes_nothing_kept(self, store):
         store.write(KEYS, "key", document([1]))
@@ -219,13 +219,13 @@ class StoreContract:
         assert store.read(KEYS, "key")["value"] == "old"
         assert store.names(KEYS) == ["key"]
 
-    @pytest.mark.parametrize("shelf", [KEYS, CHECKPOINTS])
-    def test_a_newer_version_is_refused_and_never_replaced(self, store, shelf):
-        store.write(shelf, "key", {**document(1), "v": 2})
+    @pytest.mark.parametrize("collection", [KEYS, CHECKPOINTS])
+    def test_a_newer_version_is_refused_and_never_replaced(self, store, collection):
+        store.write(collection, "key", {**document(1), "v": 2})
         for act in (
-            lambda: store.read(shelf, "key"),
-            lambda: store.write(shelf, "key", document(2)),
-            lambda: store.read(shelf, "key"),
+            lambda: store.read(collection, "key"),
+            lambda: store.write(collection, "key", document(2)),
+            lambda: store.read(collection, "key"),
         ):
             with pytest.raises(NewerVersion, match="version 2"):
                 act()
@@ -263,7 +263,7 @@ class StoreContract:
         store.finish = told.append
         store.replace_keys({"key": document(1)}, {"to": ["tell"]})
         assert told == [{"to": ["tell"]}]
-        assert store.pending() is None
+        assert store.unfinished() is None
 
     def test_while_it_is_being_finished_readers_see_the_new_keys(self, where, store):
         store.write(KEYS, "old", document(1))
@@ -271,7 +271,7 @@ class StoreContract:
 
         def look(note: dict) -> None:
             other = open_store(*where)
-            seen.append((other.names(KEYS), other.read(KEYS, "new")["value"], other.pending()))
+            seen.append((other.names(KEYS), other.read(KEYS, "new")["value"], other.unfinished()))
 
         store.finish = look
         store.replace_keys({"new": document(2)}, {"note": 1})
@@ -285,23 +285,27 @@ class StoreContract:
         )
         with self.process(where, code) as running:
             assert running.wait(60) == 9
-        assert (store.names(KEYS), store.pending()) == (["new"], {"note": 1})
+        assert (store.names(KEYS), store.unfinished()) == (["new"], {"note": 1})
         told = []
         store.finish = told.append
         store.write(KEYS, "newer", document(3))
-        assert (store.names(KEYS), store.pending(), told) == (["new", "newer"], None, [{"note": 1}])
+        assert (store.names(KEYS), store.unfinished(), told) == (
+            ["new", "newer"],
+            None,
+            [{"note": 1}],
+        )
 
     def test_an_empty_store_has_nothing_pending(self, store):
-        assert store.pending() is None
+        assert store.unfinished() is None
 
-    def test_sweep_leaves_every_document(self, store):
+    def test_cleanup_leaves_every_document(self, store):
         store.write(KEYS, "key", document(1))
         store.write(CHECKPOINTS, "c", document(2))
-        store.sweep()
+        store.clean_up()
         assert (store.names(KEYS), store.names(CHECKPOINTS)) == (["key"], ["c"])
 
-    def test_sweeping_an_empty_store_is_no_error(self, store):
-        store.sweep()
+    def test_cleanup_an_empty_store_is_no_error(self, store):
+        store.clean_up()
 
     # --- the lock ---
 
@@ -406,17 +410,17 @@ class StoreContract:
 
     # --- damage ---
 
-    @pytest.mark.parametrize("shelf", [KEYS, CHECKPOINTS])
+    @pytest.mark.parametrize("collection", [KEYS, CHECKPOINTS])
     @pytest.mark.parametrize("data", [b"", b"{", b"null", b"\xff\xfe", b"[" * 100_000], ids=repr)
-    def test_damage_is_told_once_and_its_bytes_are_kept(self, where, store, shelf, data):
-        store.write(shelf, "name", document(1))
-        store.write(shelf, "other", document(2))
-        self.damage(where, shelf, "name", data)
+    def test_damage_is_told_once_and_its_bytes_are_kept(self, where, store, collection, data):
+        store.write(collection, "name", document(1))
+        store.write(collection, "other", document(2))
+        self.damage(where, collection, "name", data)
         again = open_store(*where)
         with pytest.raises(Damaged, match="name"):
-            again.read(shelf, "name")
-        assert again.read(shelf, "name") is None
-        assert again.names(shelf) == ["other"]
+            again.read(collection, "name")
+        assert again.read(collection, "name") is None
+        assert again.names(collection) == ["other"]
         assert self.kept(where) == [data]
 
     def test_damage_does_not_keep_a_new_one_from_being_written(self, where, store):
@@ -429,15 +433,15 @@ class StoreContract:
 
     # --- whose it is ---
 
-    def test_what_was_sealed_is_ours_and_under_another_key_foreign(self, where, store, monkeypatch):
-        store.write(KEYS, "key", store.seal("key", document(1)))
+    def test_what_was_signed_is_ours_and_under_another_key_foreign(self, where, store, monkeypatch):
+        store.write(KEYS, "key", store.sign("key", document(1)))
         files = Table({path: about(number) for number, path in enumerate(PATHS)})
-        store.write(CHECKPOINTS, "c", store.seal("c", session_document("c", files)))
-        for shelf, name in ((KEYS, "key"), (CHECKPOINTS, "c")):
-            assert verdict_on(name, open_store(*where).read(shelf, name)) == "ours"
+        store.write(CHECKPOINTS, "c", store.sign("c", session_document("c", files)))
+        for collection, name in ((KEYS, "key"), (CHECKPOINTS, "c")):
+            assert verdict_on(name, open_store(*where).read(collection, name)) == "ours"
         monkeypatch.setenv("WORKFLOW_STATE_KEY", "another's")
-        for shelf, name in ((KEYS, "key"), (CHECKPOINTS, "c")):
-            assert verdict_on(name, open_store(*where).read(shelf, name)) == "foreign"
+        for collection, name in ((KEYS, "key"), (CHECKPOINTS, "c")):
+            assert verdict_on(name, open_store(*where).read(collection, name)) == "foreign"
         # It can be looked at all the same.
         assert (
             list(open_store(*where).read(CHECKPOINTS, "c")["session"]["files_processed"]) == PATHS
@@ -451,7 +455,7 @@ class StoreContract:
 
     def write_files(self, where, files: Table, name="c") -> None:
         store = open_store(*where)
-        store.write(CHECKPOINTS, name, store.seal(name, session_document(name, files)))
+        store.write(CHECKPOINTS, name, store.sign(name, session_document(name, files)))
 
     def test_a_table_comes_back_in_its_order(self, where):
         rows = {path: about(number) for number, path in enumerate(PATHS)}
@@ -500,7 +504,7 @@ class StoreContract:
             history[f"n{step}"] = dict(files)
             self.write_files(where, files, f"n{step}")
             self.write_files(where, files)
-        open_store(*where).sweep()
+        open_store(*where).clean_up()
         for name, rows in history.items():
             assert list(self.read_files(where, name).items()) == list(rows.items())
 
@@ -538,7 +542,7 @@ class StoreContract:
         for number in range(50):
             files[f"f{number}"] = about(900 + number)
         self.write_files(where, files)
-        open_store(*where).sweep()
+        open_store(*where).clean_up()
         assert dict(reading) == {f"f{number}": about(number) for number in range(50)}
 
     # --- restore, safety and undo, through the API ---
@@ -634,7 +638,7 @@ class StoreContract:
             told: list[dict] = []
             again.finish = told.append
             before = {name: again.read(KEYS, name) for name in again.names(KEYS)}
-            pending = again.pending()
+            pending = again.unfinished()
             with again.lock():
                 pass
             after = {name: again.read(KEYS, name) for name in again.names(KEYS)}

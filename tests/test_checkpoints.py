@@ -272,10 +272,10 @@ def test_nothing_is_restored_when_the_safety_checkpoint_fails(kept, monkeypatch)
     give(kept, key="new")
     real = kept.store.write
 
-    def failing(shelf, name, document):
+    def failing(collection, name, document):
         if name.startswith("before-restore-"):
             raise StateError("disk full")
-        real(shelf, name, document)
+        real(collection, name, document)
 
     monkeypatch.setattr(kept.store, "write", failing)
     with pytest.raises(StateError, match="disk full"):
@@ -601,10 +601,10 @@ def test_a_restore_that_dies_half_way_is_seen_as_done_and_is_finished(kept, dire
     give(kept, a="new", b="new", newer=1)
     real = kept.store._write_file
 
-    def dying(shelf, file, document):
+    def dying(collection, file, document):
         if file == "b.json":
             raise Killed
-        real(shelf, file, document)
+        real(collection, file, document)
 
     monkeypatch.setattr(kept.store, "_write_file", dying)
     with pytest.raises(Killed):
@@ -788,7 +788,7 @@ def test_diff_tells_phase_and_files_of_the_session(hooks, known):
 
 
 def test_a_damaged_session_checkpoint_costs_nothing(hooks, known):
-    """The journal is the truth: its copy is set aside, and the next stop makes a new one."""
+    """The journal is the truth: its copy is quarantined, and the next stop makes a new one."""
     hooks.stop(SESSION)
     path = hooks.directory / "checkpoints" / f"session-{SESSION}.json"
     path.write_text("{")

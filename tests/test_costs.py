@@ -209,7 +209,7 @@ def record_writes(hooks, session, number):
     key = (hooks.home / ".local/state/workflow-state/key").read_bytes()
     facts = {"v": journal.VERSION, "at": journal.now(), "event": "PostToolUse", "tool": "Write"}
     lines = [
-        journal.seal(session, {**facts, "call": f"t{each}", "path": f"src/{each}.py"}, key)
+        journal.sign(session, {**facts, "call": f"t{each}", "path": f"src/{each}.py"}, key)
         for each in range(number)
     ]
     with (hooks.directory / "sessions" / f"{session}.jsonl").open("ab") as file:

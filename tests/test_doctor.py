@@ -220,7 +220,7 @@ FAULTS = {
         lambda hooks: hooks.environment.update(WORKFLOW_STATE_STORE="nowhere://"), "store", "nowhere", None,
     ),
     "another's records": (foreign, "damage", "records that are not yours: 1", None),
-    "a damaged file": (damaged_file, "damage", "damaged files set aside: 1", None),
+    "a damaged file": (damaged_file, "damage", "damaged files quarantined: 1", None),
 }  # fmt: skip
 
 

@@ -719,15 +719,15 @@ PLANTED_JOURNALS = (
 
 
 @pytest.mark.parametrize("how", PLANTED_JOURNALS)
-def test_a_planted_journal_is_set_aside_told_once_and_recording_goes_on(hooks, tmp_path, how):
+def test_a_planted_journal_is_quarantined_told_once_and_recording_goes_on(hooks, tmp_path, how):
     victim = tmp_path / "victim"
     victim.mkdir()
     (victim / "file").write_text("mine")
     path = hooks.directory / "sessions" / "manual.jsonl"
     plant(how, path, victim)
     line = told(hooks.script("post_tool.py", BY_HAND))
-    (aside,) = path.parent.glob("manual.jsonl.damaged-*")
-    assert aside.name in line
+    (quarantined,) = path.parent.glob("manual.jsonl.damaged-*")
+    assert quarantined.name in line
     for script in ("post_tool.py", "user_prompt.py", "stop.py"):
         done = hooks.script(script, BY_HAND)
         assert (done.returncode, done.stderr) == (0, "")
@@ -739,7 +739,7 @@ def test_a_planted_journal_is_set_aside_told_once_and_recording_goes_on(hooks, t
 
 
 @pytest.mark.parametrize("how", ["a symlink to a file", "a dangling symlink", "a directory"])
-def test_a_planted_lock_is_set_aside_told_once_and_checkpoints_go_on(hooks, tmp_path, how):
+def test_a_planted_lock_is_quarantined_told_once_and_checkpoints_go_on(hooks, tmp_path, how):
     victim = tmp_path / "victim"
     victim.mkdir()
     (victim / "file").write_text("mine")

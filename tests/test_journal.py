@@ -1,4 +1,4 @@
-"""What is kept of an event, how a record is framed and sealed, and how an event is parsed."""
+"""What is kept of an event, how a record is framed and signed, and how an event is parsed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.conftest import PAYLOADS, ROOT, SCRIPTS, payloads
 P = "/home/dev/project"
 """The project of the recordings and of the cases below; a test puts its own in its place."""
 
-SEAL = {"v", "at", "check"}
+SIGN = {"v", "at", "check"}
 
 
 def recorded(name: str, event: str, tool: str = "", **wanted) -> dict:
@@ -435,8 +435,8 @@ def kept(hooks, session: str = "s1") -> list[dict]:
 
 def bare(records: list[dict]) -> list[dict]:
     """Records without what every record has."""
-    assert all(set(record) >= SEAL for record in records)
-    return [{name: record[name] for name in record if name not in SEAL} for record in records]
+    assert all(set(record) >= SIGN for record in records)
+    return [{name: record[name] for name in record if name not in SIGN} for record in records]
 
 
 # --- what is kept of an event ------------------------------------------------------------------
@@ -662,8 +662,8 @@ HEAVY = {
 def test_no_record_is_longer_than_four_kilobytes(event, tmp_path, monkeypatch):
     monkeypatch.setenv("CLAUDE_PROJECT_DIR", P)
     for facts in facts_of(event, Path(P)):
-        sealed = {"v": 1, "at": journal.now(), **facts}
-        assert len(journal.seal("s" * 128, sealed, b"k" * 32)) <= 4096
+        signed = {"v": 1, "at": journal.now(), **facts}
+        assert len(journal.sign("s" * 128, signed, b"k" * 32)) <= 4096
 
 
 @pytest.mark.parametrize("event", HEAVY.values(), ids=HEAVY)
@@ -726,10 +726,10 @@ JSON_VALUES = st.recursive(
 
 @settings(max_examples=100, deadline=None, database=None)
 @given(st.dictionaries(st.text(), JSON_VALUES, min_size=1))
-def test_a_sealed_record_is_one_ascii_line_that_json_reads_back(facts):
+def test_a_signed_record_is_one_ascii_line_that_json_reads_back(facts):
     facts = {"v": 1, **facts}
     facts.pop("check", None)
-    line = journal.seal("s1", facts, b"k" * 32)
+    line = journal.sign("s1", facts, b"k" * 32)
     assert (line[:1], line[-1:]) == (b"\n", b"\n")
     assert line.isascii()
     assert b"\n" not in line[1:-1]
@@ -739,7 +739,7 @@ def test_a_sealed_record_is_one_ascii_line_that_json_reads_back(facts):
 
 
 @pytest.mark.parametrize("write", [0, 1], ids=[".gitignore", "README"])
-def test_what_furnishes_the_directory_is_whole_though_its_writer_was_killed(tmp_path, write):
+def test_what_initializes_the_directory_is_whole_though_its_writer_was_killed(tmp_path, write):
     (tmp_path / "project").mkdir()
     directory = tmp_path / "project" / ".claude" / "state"
     child = os.fork()
@@ -758,7 +758,7 @@ def test_what_furnishes_the_directory_is_whole_though_its_writer_was_killed(tmp_
 
 
 def test_the_check_is_a_digest_of_the_session_and_the_record():
-    line = journal.seal("s1", {"v": 1}, b"k" * 32)
+    line = journal.sign("s1", {"v": 1}, b"k" * 32)
     digest = blake2b(b's1\n{"v":1', digest_size=32).digest()
     keyed = blake2b(digest, digest_size=8, key=b"k" * 32).hexdigest()
     assert json.loads(line)["check"] == f"{digest.hex()[:8]}.{keyed}"
@@ -781,7 +781,7 @@ def key_file(hooks) -> Path:
 
 
 def unkeyed(hooks, session: str = "s1") -> bool:
-    """Whether a session's records are whole and sealed without a key."""
+    """Whether a session's records are whole and signed without a key."""
     text = (hooks.directory / "sessions" / f"{session}.jsonl").read_bytes()
     parts = [line.rpartition(b',"check":"') for line in text.split(b"\n") if line]
     return bool(parts) and all(

@@ -46,8 +46,8 @@ class TestJsonFiles(StoreContract):
         (tmp_path / "project").mkdir()
         return "json", str(tmp_path / "project" / ".claude" / "state")
 
-    def damage(self, where, shelf, name, data):
-        folder = Path(where[1]) / ("" if shelf == KEYS else shelf)
+    def damage(self, where, collection, name, data):
+        folder = Path(where[1]) / ("" if collection == KEYS else collection)
         (folder / f"{name}.json").write_bytes(data)
 
     def kept(self, where):
@@ -64,7 +64,7 @@ class TestOpening:
     def test_opening_and_reading_make_nothing(self, tmp_path):
         store = open_store("", str(tmp_path / "state"))
         assert (store.names(KEYS), store.read(CHECKPOINTS, "c")) == ([], None)
-        store.sweep()
+        store.clean_up()
         assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize("url", ["sqlite3", "JSON", "jsonx", "http://x"])
@@ -72,7 +72,7 @@ class TestOpening:
         with pytest.raises(StoreError, match=url.partition(":")[0]):
             open_store(url, str(tmp_path))
 
-    def test_the_first_write_furnishes_the_directory(self, store, place):
+    def test_the_first_write_initializes_the_directory(self, store, place):
         store.write(KEYS, "key", document(1))
         assert (place / ".gitignore").read_text() == "*\n"
         assert "delete this directory" in (place / "README").read_text()
@@ -92,7 +92,7 @@ class TestOpening:
         assert set(modes.values()) == {0}, modes
 
 
-# What cannot be what this store wrote; its bytes are proof enough to set it aside.
+# What cannot be what this store wrote; its bytes are proof enough to quarantine it.
 CONTENTS = {
     "empty": b"",
     "a torn document": b'{"value": 1, "timest',
@@ -121,9 +121,9 @@ class TestDamagedContents:
         (place / "key.json").write_bytes(data)
         with pytest.raises(Damaged, match=r"key\.json") as told:
             store.read(KEYS, "key")
-        (aside,) = place.glob("key.json.damaged-*")
-        assert aside.read_bytes() == data
-        assert aside.name in str(told.value)
+        (quarantined,) = place.glob("key.json.damaged-*")
+        assert quarantined.read_bytes() == data
+        assert quarantined.name in str(told.value)
         assert store.read(KEYS, "key") is None
         assert store.names(KEYS) == []
 
@@ -138,7 +138,7 @@ class TestDamagedContents:
         "text",
         ['{"created": "x"}', '{"keys": {}}', '{"keys": [], "created": "x"}', '{"value": 1}'],
     )
-    def test_a_checkpoint_lacking_its_parts_is_set_aside(self, store, place, text):
+    def test_a_checkpoint_lacking_its_parts_is_quarantined(self, store, place, text):
         (place / "checkpoints" / "c.json").write_text(text)
         with pytest.raises(Damaged):
             store.read(CHECKPOINTS, "c")
@@ -216,8 +216,8 @@ class TestDamagedContents:
         assert store.read(KEYS, "key")["value"] in ("old", "new")
         assert store.read(KEYS, "key")["value"] == "new"
 
-    def test_what_is_set_aside_is_what_was_found_damaged(self, store, place, monkeypatch):
-        """Between the finding and the setting aside another process saves a good one."""
+    def test_what_is_quarantined_is_what_was_found_damaged(self, store, place, monkeypatch):
+        """Between the finding and the quarantining another process saves a good one."""
         (place / "key.json").write_bytes(b"{")
         acquire = store._acquire
 
@@ -427,24 +427,24 @@ class TestKilledWriters:
         store.write(KEYS, "key", document("next"))
         assert store.read(KEYS, "key")["value"] == "next"
 
-    def test_litter_is_swept_once_it_is_old(self, store, place):
+    def test_stale_files_is_swept_once_it_is_old(self, store, place):
         old = [place / ".tmp-1", place / "checkpoints" / ".tmp-2"]
         young = [place / ".tmp-3", place / "checkpoints" / ".tmp-4"]
         for path in (*old, *young, place / "mine.tmp"):
             path.write_text("{")
         for path in (*old, place / "mine.tmp"):
             os.utime(path, (time.time() - 7200,) * 2)
-        store.sweep()
+        store.clean_up()
         assert [path.exists() for path in (*old, *young)] == [False, False, True, True]
         assert (place / "mine.tmp").exists()
 
-    def test_a_sweep_does_not_stop_at_a_folder_named_like_litter(self, store, place):
+    def test_a_cleanup_does_not_stop_at_a_folder_named_like_stale_files(self, store, place):
         (place / ".tmp-0").mkdir()
         (place / ".tmp-1").write_text("{")
         for name in (".tmp-0", ".tmp-1"):
             os.utime(place / name, (time.time() - 7200,) * 2)
         try:
-            store.sweep()
+            store.clean_up()
         except StoreError as error:
             assert ".tmp-0" in str(error)
         else:
@@ -458,7 +458,7 @@ class TestDurability:
         assert journal.read_key()
 
     def test_a_document_is_synced_before_it_takes_its_place(self, store, monkeypatch):
-        store.write(KEYS, "key", document(0))  # furnishes the directory, which syncs too
+        store.write(KEYS, "key", document(0))  # initializes the directory, which syncs too
         calls = []
         for name in ("fsync", "replace"):
             real = getattr(os, name)

@@ -60,7 +60,7 @@ def fill(directory: str) -> None:
 
 
 def content(url: str, directory: str) -> dict:
-    """All that a store holds, less its seals."""
+    """All that a store holds, less its signs."""
     store = open_store(url, directory)
     found = {}
     for name in store.names(CHECKPOINTS):
@@ -171,8 +171,8 @@ def test_a_strangers_stays_a_strangers(way, urls, directory, monkeypatch):
     monkeypatch.setenv("WORKFLOW_STATE_KEY", "mine")
     migrate(State(directory, ""), urls[way[1]])
     target = open_store(urls[way[1]], directory)
-    worths = {target.read(CHECKPOINTS, name).worth for name in target.names(CHECKPOINTS)}
-    assert worths == {"foreign"}
+    trusts = {target.read(CHECKPOINTS, name).trust for name in target.names(CHECKPOINTS)}
+    assert trusts == {"foreign"}
     assert content(urls[way[1]], directory) == before
 
 
@@ -285,9 +285,9 @@ def test_what_was_removed_does_not_come_back_with_the_way_back(way, urls, direct
 def test_what_was_saved_later_there_stays_and_is_told(way, urls, directory, monkeypatch):
     def save(url: str, key: str, value: str, at: str) -> None:
         store = open_store(url, directory)
-        store.write(KEYS, key, store.seal(key, {"value": value, "timestamp": at}))
+        store.write(KEYS, key, store.sign(key, {"value": value, "timestamp": at}))
         checkpoint = {"v": 1, "name": key, "created": at, "trigger": value, "keys": {}}
-        store.write(CHECKPOINTS, key, store.seal(key, {**checkpoint, "session": None}))
+        store.write(CHECKPOINTS, key, store.sign(key, {**checkpoint, "session": None}))
 
     source, target = urls[way[0]], urls[way[1]]
     monkeypatch.setenv("WORKFLOW_STATE_STORE", source)
@@ -333,7 +333,7 @@ def test_at_a_server_nothing_of_others_is_removed_and_nothing_forgotten_is_sent(
     there = open_store(servers[0].url, other)
 
     def save(key: str) -> None:
-        there.write(KEYS, key, there.seal(key, {"value": "theirs", "timestamp": journal.now()}))
+        there.write(KEYS, key, there.sign(key, {"value": "theirs", "timestamp": journal.now()}))
         there.exchange(60)
 
     save("theirs")
@@ -354,7 +354,7 @@ def test_at_a_server_nothing_of_others_is_removed_and_nothing_forgotten_is_sent(
         assert store.read(KEYS, "same")["value"] == "theirs"
 
 
-class TestProof:
+class TestVerification:
     """After a migration the server is asked, not what is known of it here."""
 
     @pytest.fixture

@@ -215,11 +215,11 @@ class Machine(RuleBasedStateMachine):
         self.state = State(self.directory, "")
         self.calls = 0
 
-    @initialize(furnished=st.sampled_from([True, True, False]))
-    def begin(self, furnished: bool) -> None:
+    @initialize(initialized=st.sampled_from([True, True, False]))
+    def begin(self, initialized: bool) -> None:
         """With a session that has begun; mostly with something to go back to."""
         self.event("Write", "a.py", twice=False, death=None)
-        if furnished:
+        if initialized:
             for number, name in enumerate(("first", "2nd")):
                 self.save("plan", number, None)
                 self.save(("Plan", "x" * 128)[number], [number], None)

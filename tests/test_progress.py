@@ -36,7 +36,7 @@ def long(hooks, monkeypatch):
     hooks.prompt("s")
     key = (hooks.home / ".local/state/workflow-state/key").read_bytes()
     facts = {"v": 1, "at": journal.now(), "event": "PostToolUse", "tool": "Read"}
-    lines = [journal.seal("s", {**facts, "call": f"t{n}"}, key) for n in range(20_000)]
+    lines = [journal.sign("s", {**facts, "call": f"t{n}"}, key) for n in range(20_000)]
     with (hooks.directory / "sessions" / "s.jsonl").open("ab") as file:
         file.write(b"".join(lines))
     return hooks

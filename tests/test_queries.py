@@ -178,6 +178,6 @@ def test_others_are_asked_too(tmp_path, of_this_machine):
         server.kill()
         done = two.cli("touched", "a.py")
         assert "one" in done.stdout
-        assert "what is owed stays owed" in done.stderr
+        assert "what is pending stays pending" in done.stderr
     finally:
         server.kill()

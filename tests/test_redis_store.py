@@ -75,12 +75,12 @@ def machine(tmp_path: Path, name: str) -> str:
 def everything(url: str, directory: str) -> dict:
     """All documents of a store, tables as dicts."""
     store, found = open_store(url, directory), {}
-    for shelf in (KEYS, CHECKPOINTS):
-        for name in store.names(shelf):
+    for collection in (KEYS, CHECKPOINTS):
+        for name in store.names(collection):
             if name.startswith(("before-restore-", "before-undo-", "before-migrate-")):
                 continue  # for taking back what was done on this machine
             try:
-                each = dict(store.read(shelf, name))
+                each = dict(store.read(collection, name))
             except NewerVersion:
                 continue
             session = each.get("session")
@@ -97,12 +97,12 @@ def everything(url: str, directory: str) -> dict:
                 for key, kept in each.get("keys", {}).items()
                 if isinstance(kept["value"], list) or hasattr(kept["value"], "table")
             }
-            found[shelf, name] = each
+            found[collection, name] = each
     return found
 
 
-def aside(store) -> list[bytes]:
-    """What a store has kept aside."""
+def quarantined(store) -> list[bytes]:
+    """What a store has quarantined."""
     return [data for (data,) in store.database.open().execute("SELECT data FROM damaged")]
 
 
@@ -127,12 +127,12 @@ class TestRedis(OnThisMachine):
 class TestManyMachines:
     def test_what_one_saves_another_loads(self, server, tmp_path):
         one, two = (open_store(server.url, machine(tmp_path, name)) for name in ("one", "two"))
-        one.write(KEYS, "plan", one.seal("plan", {"value": [1], "timestamp": journal.now()}))
+        one.write(KEYS, "plan", one.sign("plan", {"value": [1], "timestamp": journal.now()}))
         one.exchange(10)
         assert two.read(KEYS, "plan") is None
         two.exchange(10)
         assert two.read(KEYS, "plan")["value"] == [1]
-        assert two.read(KEYS, "plan").worth == "ours"
+        assert two.read(KEYS, "plan").trust == "ours"
 
     def test_what_was_saved_last_counts_whoever_sends_first(self, server, tmp_path):
         one, two = (open_store(server.url, machine(tmp_path, name)) for name in ("one", "two"))
@@ -179,7 +179,7 @@ class TestManyMachines:
         two.exchange(10)
         for store in (one, two):
             assert store.read(KEYS, "plan")["value"] == "later"
-            assert [b"earlier" in data for data in aside(store)] == [True]
+            assert [b"earlier" in data for data in quarantined(store)] == [True]
 
     def test_who_has_seen_the_other_is_later_whatever_the_clock_says(self, server, tmp_path):
         one, two = (open_store(server.url, machine(tmp_path, name)) for name in ("one", "two"))
@@ -191,7 +191,7 @@ class TestManyMachines:
             mine.exchange(10, take=False)
             other.exchange(10)
             assert other.read(KEYS, "plan")["value"] == number
-        assert aside(one) + aside(two) == []
+        assert quarantined(one) + quarantined(two) == []
 
     def test_an_earlier_removal_does_not_remove_what_was_saved_later(
         self, server, tmp_path, monkeypatch
@@ -213,9 +213,9 @@ class TestManyMachines:
     def test_an_answer_that_was_lost_makes_no_conflict(self, server, tmp_path, monkeypatch):
         store = open_store(server.url, machine(tmp_path, "one"))
         value = {"password": "correct-horse"}
-        store.write(KEYS, "plan", store.seal("plan", {"value": value, "timestamp": journal.now()}))
+        store.write(KEYS, "plan", store.sign("plan", {"value": value, "timestamp": journal.now()}))
         with monkeypatch.context() as cut:
-            cut.setattr(batches.Parcel, "arrived", lambda *_: 1 / 0)
+            cut.setattr(batches.Batch, "arrived", lambda *_: 1 / 0)
             with pytest.raises(StoreError):
                 store.exchange(10)
         assert b"***" in server.client().hget(
@@ -224,7 +224,7 @@ class TestManyMachines:
         server.client().config_resetstat()
         store.exchange(10)
         assert store.read(KEYS, "plan")["value"] == value
-        assert (store.owed(), aside(store), store.notices) == (0, [], [])
+        assert (store.owed(), quarantined(store), store.notices) == (0, [], [])
         assert "cmdstat_evalsha" not in server.client().info("commandstats")  # not sent again
 
     def test_a_secret_that_no_other_machine_has_is_kept_when_one_saves_there(
@@ -232,15 +232,15 @@ class TestManyMachines:
     ):
         one, two = (open_store(server.url, machine(tmp_path, name)) for name in ("one", "two"))
         value = {"password": "correct-horse", "step": 1}
-        one.write(KEYS, "plan", one.seal("plan", {"value": value, "timestamp": journal.now()}))
+        one.write(KEYS, "plan", one.sign("plan", {"value": value, "timestamp": journal.now()}))
         one.exchange(10)
         two.exchange(10)
         value = {**two.read(KEYS, "plan")["value"], "step": 2}
-        two.write(KEYS, "plan", two.seal("plan", {"value": value, "timestamp": journal.now()}))
+        two.write(KEYS, "plan", two.sign("plan", {"value": value, "timestamp": journal.now()}))
         two.exchange(10)
         one.exchange(10)
         assert one.read(KEYS, "plan")["value"] == {"password": "***", "step": 2}
-        assert [b"correct-horse" in data for data in aside(one)] == [True]
+        assert [b"correct-horse" in data for data in quarantined(one)] == [True]
         assert "held secrets that no other machine has" in one.notices[0]
 
     @pytest.mark.parametrize("removed", [False, True], ids=["replaced", "removed"])
@@ -248,7 +248,7 @@ class TestManyMachines:
         self, server, tmp_path, monkeypatch, removed
     ):
         one, two = (open_store(server.url, machine(tmp_path, name)) for name in ("one", "two"))
-        one.write(KEYS, "plan", one.seal("plan", {"value": 1, "timestamp": journal.now()}))
+        one.write(KEYS, "plan", one.sign("plan", {"value": 1, "timestamp": journal.now()}))
         one.exchange(10)
         with monkeypatch.context() as other:
             other.setenv("WORKFLOW_STATE_KEY", "another")
@@ -256,11 +256,11 @@ class TestManyMachines:
             if removed:
                 two.delete(KEYS, "plan")
             else:
-                two.write(KEYS, "plan", two.seal("plan", {"value": 2, "timestamp": journal.now()}))
+                two.write(KEYS, "plan", two.sign("plan", {"value": 2, "timestamp": journal.now()}))
             two.exchange(10)
         one.exchange(10)
         assert one.names(KEYS) == [] if removed else one.read(KEYS, "plan")["value"] == 2
-        assert [b'"value": 1' in data for data in aside(one)] == [True]
+        assert [b'"value": 1' in data for data in quarantined(one)] == [True]
         assert "has not your key" in one.notices[0]
 
     def test_of_two_copies_of_a_checkout_each_has_rows_of_its_own(
@@ -303,7 +303,7 @@ class TestManyMachines:
         for name in ("session-s", "files_processed"):
             two.delete(CHECKPOINTS if name == "session-s" else KEYS, name)
         monkeypatch.setattr(sqlite, "RETIRED", -10)
-        two.sweep()  # here nothing refers to the rows any more
+        two.clean_up()  # here nothing refers to the rows any more
         State(directories[0], "s").checkpoint("release")  # there they are referred to, unseen here
         one.exchange(10, take=False)
         two.exchange(10, take=False)
@@ -392,7 +392,7 @@ class TestManyMachines:
         retention.tidy(state)  # by a clock that is far ahead of theirs
         assert state.store.names(CHECKPOINTS) == ["session-s1", "session-s2"]
         monkeypatch.setattr(sqlite, "RETIRED", -10)
-        state.store.sweep()
+        state.store.clean_up()
         state.store.exchange(10)
         left = [name for name in server.client().keys() if b":rows:" in name]
         assert 0 < len(left) < len(rows)
@@ -441,7 +441,7 @@ class TestManyMachines:
         assert server.client().info()["total_net_input_bytes"] - before < 40_000
         assert sum(map(server.client().zcard, rows)) == sum(sent.values()) + 1
 
-    def test_nothing_owed_sends_nothing(self, server, tmp_path):
+    def test_nothing_pending_sends_nothing(self, server, tmp_path):
         store = open_store(server.url, machine(tmp_path, "one"))
         store.write(KEYS, "plan", {"value": 1, "timestamp": journal.now()})
         assert store.owed() == 1
@@ -579,7 +579,7 @@ class TestFaults:
             for number in range(3):
                 files = Table({f"d{number}/f{each}": about(each) for each in range(3000)})
                 name = f"c{number}"
-                store.write(CHECKPOINTS, name, store.seal(name, session_document(name, files)))
+                store.write(CHECKPOINTS, name, store.sign(name, session_document(name, files)))
         return directory
 
     def arrived(self, url: str, tmp_path: Path, directory: str, name: str = "fresh") -> bool:
@@ -587,7 +587,7 @@ class TestFaults:
         open_store(url, fresh).exchange(60)
         return everything(url, fresh) == everything(url, directory)
 
-    def test_a_server_that_is_gone_is_told_and_what_is_owed_is_sent_later(
+    def test_a_server_that_is_gone_is_told_and_what_is_pending_is_sent_later(
         self, own_server, tmp_path, busy
     ):
         own_server.kill()
@@ -667,7 +667,7 @@ class TestFaults:
         assert sum(map(client.zcard, rows)) == 9000
         assert self.arrived(own_server.url, tmp_path, busy)
 
-    def test_a_server_out_of_memory_is_told_and_what_is_owed_is_sent_later(
+    def test_a_server_out_of_memory_is_told_and_what_is_pending_is_sent_later(
         self, own_server, tmp_path, busy
     ):
         client = own_server.client()
@@ -692,7 +692,7 @@ class TestFaults:
             store.write(KEYS, "late", {"value": "late", "timestamp": journal.now()})
             files = store.read(CHECKPOINTS, "c0")["session"]["files_processed"]
             files["late.py"] = about(77)
-            store.write(CHECKPOINTS, "c0", store.seal("c0", session_document("c0", files)))
+            store.write(CHECKPOINTS, "c0", store.sign("c0", session_document("c0", files)))
             store.exchange(60)
             assert store.owed() == 0
             own_server.kill()
@@ -720,7 +720,7 @@ class TestFaults:
             moved.exchange(60)
             assert moved.read(KEYS, "k7")["value"] == "newer"
             assert moved.read(KEYS, "k8") is None
-            assert (moved.owed(), aside(moved)) == (0, [])
+            assert (moved.owed(), quarantined(moved)) == (0, [])
             assert self.arrived(replica.url, tmp_path, busy)
         finally:
             replica.kill()
@@ -968,7 +968,7 @@ class TestHooks:
         event = {"hook_event_name": "SessionStart", "session_id": "two", "source": "startup"}
         output = two.send({**event, "cwd": str(two.project)})
         assert "f1.py" not in output
-        assert "sealed with another key" in json.loads(output)["systemMessage"]
+        assert "signed with another key" in json.loads(output)["systemMessage"]
 
     def test_a_stop_needs_no_server(self, machines):
         one, two = machines
@@ -989,7 +989,7 @@ class TestHooks:
         event = {"hook_event_name": "SessionStart", "session_id": "next", "source": "startup"}
         output = json.loads(one.send({**event, "cwd": str(one.project)}))
         assert "f1.py" in output["hookSpecificOutput"]["additionalContext"]
-        assert "what is owed stays owed" in output["systemMessage"]
+        assert "what is pending stays pending" in output["systemMessage"]
 
     def test_the_doctor_tells_whether_the_server_can_be_reached(self, machines, server):
         one, _ = machines

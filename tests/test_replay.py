@@ -25,7 +25,7 @@ def facts(number: int, **more) -> dict:
 
 def line(number: int, key: bytes = KEY, session: str = "one", **more) -> bytes:
     """A record as a hook appends it."""
-    return journal.seal(session, facts(number, **more), key)
+    return journal.sign(session, facts(number, **more), key)
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def reading(tmp_path, keyed):
 
 def test_records_come_back_as_they_were(tmp_path, keyed):
     given_facts = facts(1, path="a\n\u2028é\ud800", count=2, ok=True, none=None, list=["x"])
-    with opened(journal.seal("one", given_facts, KEY), str(tmp_path / "j")) as descriptor:
+    with opened(journal.sign("one", given_facts, KEY), str(tmp_path / "j")) as descriptor:
         (record,) = records.Replay(descriptor, "one")
     assert record == given_facts
 
@@ -85,10 +85,10 @@ BETWEEN = {
     "a record of another session": (line(9, session="two"), {"damaged": 1}),
     "a record of a later version": (line(9, v=2), {"newer": 1}),
     "a record without a version": (
-        journal.seal("one", {"at": AT, "number": 9}, KEY),
+        journal.sign("one", {"at": AT, "number": 9}, KEY),
         {"newer": 1},
     ),
-    "a record without a time": (journal.seal("one", {"v": 1, "number": 9}, KEY), {"damaged": 1}),
+    "a record without a time": (journal.sign("one", {"v": 1, "number": 9}, KEY), {"damaged": 1}),
     "two different ones": (b"garbage\n" + line(9, OTHER), {"damaged": 1, "foreign": 1}),
     "a conflict left by a merge": (
         b"<<<<<<< HEAD\n" + b"=======\n" + b">>>>>>> theirs\n",

@@ -153,19 +153,19 @@ def test_a_first_start_has_nothing_to_tidy(project):
         "project/.claude/state/sessions",
     ],
 )
-def test_litter_of_killed_writers_goes_when_it_is_old(project, tmp_path, place):
+def test_stale_files_of_killed_writers_goes_when_it_is_old(project, tmp_path, place):
     seed(project, "a", 0)
-    assert left_of_litter(project, tmp_path / place, ".tmp-") == [".tmp-young"]
+    assert left_of_stale_files(project, tmp_path / place, ".tmp-") == [".tmp-young"]
 
 
 def test_what_a_killed_maker_of_the_key_left_goes_when_it_is_old(project, tmp_path):
     seed(project, "a", 0)
     place = tmp_path / "home" / ".local" / "state" / "workflow-state"
-    assert left_of_litter(project, place, "key.") == ["key.young"]
+    assert left_of_stale_files(project, place, "key.") == ["key.young"]
     assert (place / "key").stat().st_size == 32
 
 
-def left_of_litter(project, place, beginning: str) -> list[str]:
+def left_of_stale_files(project, place, beginning: str) -> list[str]:
     """What is left at a place of an old and a young temporary file after a start."""
     for name, hours in (("old", 2), ("young", 0)):
         (place / (beginning + name)).touch()

@@ -76,7 +76,7 @@ def kept(fields: dict) -> list:
 
 
 def same(text: str) -> None:
-    assert kept(large_events.skim(bytearray(text.encode()))) == kept(json.loads(text))
+    assert kept(large_events.scan(bytearray(text.encode()))) == kept(json.loads(text))
 
 
 @given(
@@ -143,7 +143,7 @@ def test_what_is_no_json_is_refused_or_kept_as_what_it_was_meant_to_be(event, st
         json.loads(broken)
     except ValueError:
         try:
-            found = large_events.skim(bytearray(broken.encode()))
+            found = large_events.scan(bytearray(broken.encode()))
         except journal.Unusable:
             return
         assert type(found) is dict
@@ -178,6 +178,6 @@ def test_a_long_command_is_read_to_its_end(monkeypatch):
     command = "cat <<E > a\n" + "x\n" * 9000 + "E\nmake test"
     event = {"tool_name": "Bash", "tool_input": {"command": command}, "tool_use_id": "t"}
     (facts,) = journal.facts_of(
-        journal.Event(large_events.skim(bytearray(json.dumps(event).encode())), ""), PROJECT
+        journal.Event(large_events.scan(bytearray(json.dumps(event).encode())), ""), PROJECT
     )
     assert facts["command"].endswith("make test")

@@ -118,7 +118,7 @@ STRANGE = {
 
 class TestPlanted:
     @pytest.mark.parametrize(("schema", "statements"), STRANGE.values(), ids=STRANGE)
-    def test_one_of_another_shape_is_set_aside_and_what_is_ours_in_it_taken_over(
+    def test_one_of_another_shape_is_quarantined_and_what_is_ours_in_it_taken_over(
         self, sqlite, schema, statements
     ):
         plant(sqlite.directory, schema)
@@ -211,13 +211,13 @@ class TestPlanted:
 class TestNumbers:
     BIG = (1 << 64) - 1
 
-    def plant(self, sqlite, shelf, name, document, member, **numbers):
+    def plant(self, sqlite, collection, name, document, member, **numbers):
         ref = {"list": 1, "mark": 1, "count": 1, "next": 1, "rows": 0, "paths": 0, **numbers}
         data = json.dumps({"v": 1, **document, "rows": {member: ref}}).encode().hex()
         with closing(sqlite3.connect(sqlite.directory / FILE)) as database:
             database.execute(
                 "INSERT OR REPLACE INTO documents VALUES (NULL, ?, ?, '1', 1, ?)",
-                (shelf, name, bytes.fromhex(data)),
+                (collection, name, bytes.fromhex(data)),
             )
             database.commit()
 
@@ -348,7 +348,7 @@ class TestLongStatements:
         assert store.read(KEYS, "key")["value"] == 1
 
 
-class TestFounding:
+class TestInitialization:
     def test_it_is_looked_at_as_of_one_moment(self, store, place, monkeypatch):
         """Another process makes the tables after the application was read, before the version."""
         place.mkdir(parents=True)
@@ -358,7 +358,7 @@ class TestFounding:
             "store.write(KEYS, 'key', document(1))\n"
             "print('founded')\n"
         )
-        founders = []
+        initializers = []
 
         class Interleaved:
             def __init__(self, connection):
@@ -369,11 +369,11 @@ class TestFounding:
 
             def execute(self, statement, *values):
                 found = self.connection.execute(statement, *values)
-                if statement == "PRAGMA application_id" and not founders:
+                if statement == "PRAGMA application_id" and not initializers:
                     row = found.fetchone()
-                    founders.append(python(code, str(place)))
+                    initializers.append(python(code, str(place)))
                     try:
-                        founders[0].wait(1.5)  # it waits for the reader, or is done before it
+                        initializers[0].wait(1.5)  # it waits for the reader, or is done before it
                     except subprocess.TimeoutExpired:
                         pass
                     return Answer(row)
@@ -392,8 +392,8 @@ class TestFounding:
         with monkeypatch.context() as patched:
             patched.setattr(databases, "engine", engine)
             assert store.names(KEYS) in ([], ["key"])
-        with founders[0] as founder:
-            assert founder.communicate(timeout=30) == ("founded\n", "")
+        with initializers[0] as initializer:
+            assert initializer.communicate(timeout=30) == ("founded\n", "")
         assert open_store("sqlite", str(place)).read(KEYS, "key")["value"] == 1
 
     def test_320_who_open_it_first_all_find_it(self, tmp_path):

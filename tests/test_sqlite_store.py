@@ -43,11 +43,11 @@ class TestSqlite(StoreContract):
         (tmp_path / "project").mkdir()
         return "sqlite", str(tmp_path / "project" / ".claude" / "state")
 
-    def damage(self, where, shelf, name, data):
+    def damage(self, where, collection, name, data):
         with sqlite3.connect(f"{where[1]}/{FILE}") as database:
             database.execute(
                 "UPDATE documents SET id = id + 1000, data = ? WHERE shelf = ? AND name = ?",
-                (data, shelf, name),
+                (data, collection, name),
             )
         database.close()
 
@@ -83,7 +83,7 @@ class TestOpening:
         store = open_store("sqlite", str(tmp_path / "state"))
         assert (store.names(KEYS), store.read(CHECKPOINTS, "c")) == ([], None)
         assert store.delete(KEYS, "key") is False
-        store.sweep()
+        store.clean_up()
         assert list(tmp_path.iterdir()) == []
 
     def test_only_the_user_may_look_into_it(self, store, place):
@@ -194,7 +194,7 @@ class TestWhatIsNoneOfOurs:
 
 class TestDamage:
     @pytest.mark.parametrize("data", [b"x" * 5000, bytes(8192)], ids=["no database", "NULs"])
-    def test_a_file_that_is_none_is_set_aside_and_a_new_one_made(self, store, place, data):
+    def test_a_file_that_is_none_is_quarantined_and_a_new_one_made(self, store, place, data):
         place.mkdir(parents=True)
         (place / FILE).write_bytes(data)
         with pytest.raises(Damaged, match=FILE):
@@ -335,10 +335,10 @@ class TestRows:
             journal.write(str(place), "s", {**call(5), "call": f"again{number}"})
             State(str(place), "s").checkpoint_session("Stop")
         before = ask(place, "SELECT count(*) FROM rows WHERE name = 'f5'")
-        session.store.sweep()
+        session.store.clean_up()
         assert ask(place, "SELECT count(*) FROM rows WHERE name = 'f5'") == before == [(4,)]
         monkeypatch.setattr("lib.stores.sqlite.store.RETIRED", -10)
-        session.store.sweep()
+        session.store.clean_up()
         assert ask(place, "SELECT count(*) FROM rows WHERE name = 'f5'") == [(2,)]
         named = State(str(place), "s").read_checkpoint("named")
         assert named["session"]["files_processed"]["f5"]["count"] == 1
@@ -351,7 +351,7 @@ class TestRows:
         monkeypatch.setattr("lib.stores.sqlite.store.RETIRED", -10)
         monkeypatch.setattr(row_lists, "PORTION", 7)
         monkeypatch.setattr("lib.stores.sqlite.store.PORTION", 7)
-        session.store.sweep()
+        session.store.clean_up()
         assert ask(place, "SELECT count(*) FROM rows") == [(0,)]
         assert ask(place, "SELECT count(*) FROM lists") == [(0,)]
 
@@ -373,7 +373,7 @@ class TestRows:
         assert State(str(place), "s").live()["files_processed"] == {}
         assert adopt(State(str(place), "s"))["checkpoints"] == 1
         document = State(str(place), "s").store.read(CHECKPOINTS, "session-s")
-        assert document.worth == "ours"
+        assert document.trust == "ours"
         assert list(document["session"]["files_processed"]) == [f"f{n}" for n in range(30)]
 
 
@@ -412,7 +412,7 @@ class TestHooks:
         path.write_text(str(number))
         hooks.call(session, "Write", f"t{number}", {"file_path": str(path)})
 
-    def test_the_doctor_tells_what_was_set_aside_and_how_it_goes(self, sqlite):
+    def test_the_doctor_tells_what_was_quarantined_and_how_it_goes(self, sqlite):
         sqlite.cli("set", "plan", "1")
         place = sqlite.directory / "state.sqlite3"
         with closing(sqlite3.connect(place)) as database:

@@ -836,7 +836,7 @@ def test_a_journal_that_cannot_be_written_is_told(hooks, known, told, monkeypatc
     told()
 
 
-def test_a_journal_that_had_to_be_set_aside_is_told_and_the_value_saved(
+def test_a_journal_that_had_to_be_quarantined_is_told_and_the_value_saved(
     hooks, known, told, monkeypatch
 ):
     monkeypatch.setenv("CLAUDE_CODE_SESSION_ID", SESSION)

@@ -350,7 +350,7 @@ def packed(members: list, manifest: dict | None = None) -> bytes:
                 put(*each)
                 digest = hashlib.sha256(each[1]).hexdigest()
                 listed[each[0]] = {"size": len(each[1]), "sha256": digest}
-        document = documents.sealed(".manifest.json", manifest or {"members": listed})
+        document = documents.signed(".manifest.json", manifest or {"members": listed})
         put(".manifest.json", document.data)
     return out.getvalue()
 
@@ -366,16 +366,16 @@ POINT = '{"v": %d, "name": "%s", "created": "2026-11-23T12:00:00.000Z", "keys": 
 
 HOSTILE = {
     "a path upwards": [("../plan.json", KEY)],
-    "a path upwards in a shelf": [("checkpoints/../../plan.json", KEY)],
+    "a path upwards in a collection": [("checkpoints/../../plan.json", KEY)],
     "an absolute path": [("/plan.json", KEY)],
     "an absolute path in tmp": [("/tmp/evil.json", KEY)],
     "a dot in front": [("./plan.json", KEY)],
     "a file of the state's own": [(".gitignore", b"")],
     "an intent": [(".restore.json", b"{}")],
     "a plan": [(".plan.json", b"{}")],
-    "a shelf that is none": [("other/plan.json", KEY)],
-    "a shelf that is keys": [("keys/plan.json", KEY)],
-    "a folder in a shelf": [("sessions/a/b.jsonl", b"")],
+    "a collection that is none": [("other/plan.json", KEY)],
+    "a collection that is keys": [("keys/plan.json", KEY)],
+    "a folder in a collection": [("sessions/a/b.jsonl", b"")],
     "another suffix": [("plan.txt", KEY)],
     "a journal as a key": [("plan.jsonl", b"")],
     "a name of a device": [("con.json", KEY)],
@@ -385,7 +385,7 @@ HOSTILE = {
     "a session of no name": [("sessions/.jsonl", b"")],
     "a NUL": [("sessions/a\0b.jsonl", b"")],
     "a symlink": [odd("plan.json", tarfile.SYMTYPE, "/etc/passwd")],
-    "a symlink for a shelf": [odd("sessions", tarfile.SYMTYPE, "/tmp")],
+    "a symlink for a collection": [odd("sessions", tarfile.SYMTYPE, "/tmp")],
     "a hard link": [odd("plan.json", tarfile.LNKTYPE, "/etc/passwd")],
     "a FIFO": [odd("plan.json", tarfile.FIFOTYPE)],
     "a device": [odd("plan.json", tarfile.CHRTYPE)],
@@ -691,7 +691,7 @@ def test_an_export_that_is_interrupted_leaves_the_file_of_before(worked, exporte
     assert tarfile.is_tarfile(exported)
 
 
-def test_a_pending_import_that_is_not_ours_is_set_aside(worked, exported, tmp_path):
+def test_a_pending_import_that_is_not_ours_is_quarantined(worked, exported, tmp_path):
     """Else who can write into a clone could have their files put over somebody's own."""
     planted = worked.directory / ".import"
     (planted / "checkpoints").mkdir(parents=True)

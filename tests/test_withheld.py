@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lib.format.documents import data_of, sealed
+from lib.format.documents import data_of, signed
 from lib.stores import CHECKPOINTS, KEYS
 from lib.stores.redis.batches import without_secrets
-from lib.stores.redis.redact import WINDOW, withhold
+from lib.stores.redis.redact import WINDOW, redact
 
 # Put together here, so that nobody's scanner takes them for real ones.
 TOKEN = "gh" + "p_16C7e42F292c6912E7710c838347Ae178B4a"
@@ -100,45 +100,45 @@ def _secrets_in(text: str) -> list[str]:
 @example("w\n" * (WINDOW // 2 - 6) + f"password:\n{PASSWORD}")
 def test_a_secret_of_known_form_never_leaves_wherever_it_is(value):
     assert _secrets_in(json.dumps(value))
-    for shelf, document in (
+    for collection, document in (
         (KEYS, {"value": value, "timestamp": "2026-01-01T00:00:00.000Z"}),
         (CHECKPOINTS, {"created": "2026-01-01", "keys": {"plan": {"value": value}}}),
     ):
-        document = sealed("plan", document)
-        left = without_secrets(shelf, "plan", document, bytes(data_of(document)))
+        document = signed("plan", document)
+        left = without_secrets(collection, "plan", document, bytes(data_of(document)))
         assert not _secrets_in(left.decode())
 
 
 @settings(max_examples=80, deadline=None)
 @given(st.one_of(ANY, AROUND, st.lists(AROUND)))
 def test_what_holds_no_secret_leaves_as_it_is(value):
-    assert withhold(value, "plan") == value
+    assert redact(value, "plan") == value
 
 
 @pytest.mark.parametrize("value", [PASSWORD, 1234, [1234], {"a": {"b": 12.5}}, [[PASSWORD]]])
 @pytest.mark.parametrize("name", ["api_token", "password", "x" * 60 + "_secret_" + "y" * 60])
-def test_a_name_of_a_secret_withholds_all_below_it(name, value):
-    assert withhold(value, name) == "***"
-    assert withhold({"deep": {name: value}}) == {"deep": {name: "***"}}
-    document = sealed("all", {"created": "2026", "keys": {name: {"value": value}}})
+def test_a_name_of_a_secret_redacts_all_below_it(name, value):
+    assert redact(value, name) == "***"
+    assert redact({"deep": {name: value}}) == {"deep": {name: "***"}}
+    document = signed("all", {"created": "2026", "keys": {name: {"value": value}}})
     left = json.loads(without_secrets(CHECKPOINTS, "all", document, bytes(data_of(document))))
     assert left["keys"][name]["value"] == "***"
 
 
 @pytest.mark.parametrize("value", [None, True, False, "", [], {}])
 def test_nothing_is_no_secret(value):
-    assert withhold(value, "token") is value
+    assert redact(value, "token") is value
 
 
 def test_two_names_that_differ_in_their_secrets_stay_two():
     value = {TOKEN: 1, TOKEN[:-1]: 2, "*** 2": 3}
-    assert withhold(value) == {"***": 1, "*** 3": 2, "*** 2": 3}
+    assert redact(value) == {"***": 1, "*** 3": 2, "*** 2": 3}
 
 
 def test_a_long_text_keeps_what_is_no_secret():
     lines = [f"line {number} of the notes" for number in range(2000)]
     lines[1000] = f"password: {PASSWORD}"
-    assert withhold("\n".join(lines)).split("\n") == [
+    assert redact("\n".join(lines)).split("\n") == [
         *lines[:1000],
         "password: ***",
         *lines[1001:],

@@ -166,8 +166,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     progress = Progress("reading the journal")
     try:
         _parse(_parser(), argv, arguments)
-        for told in adopt(_project(arguments)):
-            _tell(told)
+        for message in adopt(_project(arguments)):
+            _tell(message)
         state = None if arguments.stateless else State(arguments.dir, arguments.session)
         with progress:
             if state:

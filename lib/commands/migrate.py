@@ -86,7 +86,7 @@ def migrate(state: State, arguments: argparse.Namespace) -> Answer:
     with Progress("migrate") as progress:
         found = move(state, new, progress.items, arguments.source or "")
     state.sessions.notices += found["left"]
-    lines = _told(found)
+    lines = _messages(found)
     if found["left"]:
         change = None
         lines.append(
@@ -112,7 +112,7 @@ def migrate(state: State, arguments: argparse.Namespace) -> Answer:
     return answer, lines, 1 if found["left"] else 0
 
 
-def _told(found: dict[str, Any]) -> list[str]:
+def _messages(found: dict[str, Any]) -> list[str]:
     lines = [
         f"{found['copied']} keys and checkpoints were copied, {found['there']} were there already; "
         "what is here is left as it is."

@@ -92,8 +92,8 @@ def prune(state: State, arguments: argparse.Namespace) -> Answer:
         named = _checkpoints(state, arguments.older_than, dry) if arguments.checkpoints else []
         if not dry and os.path.isdir(state.directory):
             try:
-                retention.sweep(state)
-                archive.sweep(state)
+                retention.clean_up(state)
+                archive.clean_up(state)
             except OSError as error:
                 raise StateError(f"{error.filename or state.directory}: {error.strerror}") from None
     data = {"dry_run": dry, "sessions": sessions, "checkpoints": named, "live": live}

@@ -102,7 +102,7 @@ def failures(state: State, arguments: argparse.Namespace) -> Answer:
     lines = []
     for each in found:
         what = [each["tool"] or "the turn", each.get("path") or each.get("command") or ""]
-        told = f"{when(each['at'], 'minutes')}  {' '.join(' '.join(what).split())}"
-        lines.append(told if each["resolved"] is None else f"{told} (well since)")
+        message = f"{when(each['at'], 'minutes')}  {' '.join(' '.join(what).split())}"
+        lines.append(message if each["resolved"] is None else f"{message} (well since)")
         lines.append(f"    {each['error'] or 'no error was told'}  [session {each['session_id']}]")
     return found, lines

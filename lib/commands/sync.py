@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..terminal.output import Answer
 
 SECONDS = 600.0
-"""All that is owed is sent: a server that does not answer is given up far sooner."""
+"""All that is pending is sent: a server that does not answer is given up far sooner."""
 
 
 def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
@@ -22,9 +22,9 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 
 def sync(state: State, _arguments: argparse.Namespace) -> Answer:
-    """Give what is owed, take what is new."""
+    """Give what is pending, take what is new."""
     state.store.exchange(SECONDS)
     others = len(state.store.elsewhere())
     return {"elsewhere": others}, [
-        f"Nothing is owed; {others} checkpoints here are of other machines."
+        f"Nothing is pending; {others} checkpoints here are of other machines."
     ]

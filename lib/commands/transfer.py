@@ -41,7 +41,7 @@ sessions, checkpoints and keys that are missing here come in, and a session that
 goes on here; whatever differs stays as it is here, and is listed.
 
 What another user or machine has written is not yours by this: it is shown, but not told to Claude,
-until `workflow-state trust` adopts it. A file that your own key has sealed stays yours.
+until `workflow-state trust` adopts it. A file that your own key has signed stays yours.
 """
 
 _EXAMPLES = """\
@@ -155,7 +155,7 @@ def import_(state: State, arguments: argparse.Namespace) -> Answer:
         try:
             members = archive.opened(source)
             with archive.Staging(state) as staging:
-                archive.sweep(state)
+                archive.clean_up(state)
                 staging.fill(members, progress.bytes)
                 return _take_in(state, staging, arguments, progress)
         except archive.Unreadable as error:
@@ -185,8 +185,8 @@ def _take_in(
                 "--merge to add to it, or --dir for another directory"
             )
         for member, fate in fates.items():
-            shelf, name = archive.parse_member(member)
-            if (shelf, fate) == (archive.SESSIONS, archive.LONGER) and is_running(state, name):
+            collection, name = archive.parse_member(member)
+            if (collection, fate) == (archive.SESSIONS, archive.LONGER) and is_running(state, name):
                 raise StateError(f"session {name} is running here; end it, then import")
         if coming and not arguments.dry_run:
             staging.commit(coming)
@@ -227,14 +227,14 @@ def _lines(file: str, data: dict[str, Any]) -> list[str]:
 def _count(members: list[str]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for member in members:
-        shelf, _ = archive.parse_member(member)
-        counts[shelf] = counts.get(shelf, 0) + 1
+        collection, _ = archive.parse_member(member)
+        counts[collection] = counts.get(collection, 0) + 1
     return counts
 
 
 def _called(member: str) -> str:
-    shelf, name = archive.parse_member(member)
-    return f"{_WORDS[shelf]} {name}"
+    collection, name = archive.parse_member(member)
+    return f"{_WORDS[collection]} {name}"
 
 
 def finish_pending(state: State) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _MORE = """\
 Records, checkpoints and keys carry a check value under a key of yours, outside every repository.
 What came with a clone, or from another machine, does not fit it: it is not told to Claude and not
-restored. This seals all of it anew as your own. Look at it first: its texts will be told to Claude.
+restored. This signs all of it anew as your own. Look at it first: its texts will be told to Claude.
 """
 
 

@@ -1,6 +1,6 @@
 """Temporary files and directories that their makers keep locked: a dead maker is known at once.
 
-Apart from litter.py, which every stop loads.
+Apart from stale temporary files.py, which every stop loads.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def lock(descriptor: int, otherwise: bool) -> bool:
     return True
 
 
-def sweep_unlocked(folder: str) -> None:
+def remove_unlocked(folder: str) -> None:
     """Remove a folder's temporary files and directories that nobody has locked any more.
 
     Raises OSError.

@@ -7,7 +7,7 @@ import os
 import time
 
 from ..errors import Busy, Damaged
-from .quarantine import set_aside
+from .quarantine import quarantine
 
 try:
     import fcntl
@@ -23,7 +23,7 @@ PAUSE = 0.005
 def acquire(folder: int | None, file: str, where: str, seconds: float | None = None) -> int:
     """The descriptor of a file of an open folder, locked; closing it lets go.
 
-    Raises Busy after so many seconds, by default LOCK_SECONDS, Damaged after setting aside what is
+    Raises Busy after so many seconds, by default LOCK_SECONDS, Damaged after quarantining what is
     no file, and OSError.
     """
     seconds = LOCK_SECONDS if seconds is None else seconds
@@ -33,7 +33,7 @@ def acquire(folder: int | None, file: str, where: str, seconds: float | None = N
     except OSError as error:
         if error.errno not in (errno.ELOOP, errno.EISDIR):
             raise
-        raise Damaged(f"{where}: {error.strerror}; {set_aside(file, folder)}") from None
+        raise Damaged(f"{where}: {error.strerror}; {quarantine(file, folder)}") from None
     give_up = time.monotonic() + seconds
     pause = PAUSE
     while fcntl is not None:

@@ -1,4 +1,4 @@
-"""What is no file of ours is set aside: renamed where it lies, so that its bytes are kept."""
+"""What is no file of ours is quarantined: renamed where it lies, so that its bytes are kept."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import stat
 import time
 
 
-def set_aside(file: str, folder: int | None) -> str:
+def quarantine(file: str, folder: int | None) -> str:
     """Rename a file of an open folder out of the way; says what became of it.
 
     The caller has proof about its content or its kind: an error of a call proves nothing.
@@ -20,5 +20,5 @@ def set_aside(file: str, folder: int | None) -> str:
         if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:  # no one else's file
             os.chmod(kept, 0o600, dir_fd=folder)
     except OSError as error:
-        return f"it could not be set aside: {error.strerror}"
+        return f"it could not be quarantined: {error.strerror}"
     return f"its bytes are kept in {kept}"

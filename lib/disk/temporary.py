@@ -11,7 +11,7 @@ RETIRED = 3600
 """Seconds after which a temporary file's writer is taken for dead."""
 
 
-def sweep(folder: int, beginning: str = TEMPORARY) -> None:
+def clean_up(folder: int, beginning: str = TEMPORARY) -> None:
     """Remove the old files of an open folder whose names begin so. Raises OSError."""
     for entry in os.listdir(folder):
         if entry.startswith(beginning) and _is_retired(entry, folder):
@@ -19,7 +19,7 @@ def sweep(folder: int, beginning: str = TEMPORARY) -> None:
 
 
 def remove(file: str, folder: int | None) -> None:
-    """Remove a temporary file, if it is there and can be removed; a later sweep tries again."""
+    """Remove a temporary file, if it is there and can be removed; a later cleanup tries again."""
     try:
         os.unlink(file, dir_fd=folder)
     except OSError:
@@ -30,5 +30,5 @@ def _is_retired(file: str, folder: int) -> bool:
     try:
         status = os.stat(file, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
-        return False  # another sweep was there first
+        return False  # another cleanup was there first
     return time.time() - status.st_mtime > RETIRED

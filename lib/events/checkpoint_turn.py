@@ -36,7 +36,7 @@ def close(event: journal.Event, project: str) -> list[str]:
 
 
 def leave(event: journal.Event) -> list[str]:
-    """Tell other machines that a session ended, and what it owes: a container may go with it.
+    """Tell other machines that a session ended, and send what is pending: a container may go.
 
     Returns what the user should be told. Raises StateError.
     """
@@ -45,7 +45,7 @@ def leave(event: journal.Event) -> list[str]:
     try:
         state.store.exchange(LEAVE_SECONDS, take=False)
     except StateError:
-        pass  # it stays owed
+        pass  # it stays pending
     return state.sessions.notices
 
 
@@ -71,8 +71,8 @@ def _what_changed(state: State, project: str, live: dict[str, Any]) -> dict[str,
     for kind in git.KINDS:
         for path in found.get(kind, ()):
             known = live["files_processed"].get(path)
-            told = known and (known["last"] >= began or known["outcome"] == kind == "deleted")
-            if path in others or told:
+            message = known and (known["last"] >= began or known["outcome"] == kind == "deleted")
+            if path in others or message:
                 continue
             outcome = "changed" if known and kind == "created" else kind
             news.setdefault(outcome, []).append(path)

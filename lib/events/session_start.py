@@ -38,10 +38,9 @@ def start(event: journal.Event) -> str:
     state = State(journal.find_state(project), event.session)
     reason = place.distrust(state.directory)
     if reason:
-        told = journal.record(event)
-        _print(
-            "", "; ".join(filter(None, [f"{reason}. What it holds was not told to Claude", told]))
-        )
+        message = journal.record(event)
+        notice = f"{reason}. What it holds was not told to Claude"
+        _print("", "; ".join(filter(None, [notice, message])))
         return ""
     state.sessions.without_store = True  # what the journals hold is told all the same
     source = str(event.fields.get("source") or "startup")
@@ -50,9 +49,9 @@ def start(event: journal.Event) -> str:
     except StateError as error:
         state.sessions.notices.append(str(error))  # what is here is told all the same
     continues, alive = lineage.choose(state, source)
-    told = journal.record(event, **({"continues": continues} if continues else {}))
-    if told:
-        state.sessions.notices.append(told)
+    message = journal.record(event, **({"continues": continues} if continues else {}))
+    if message:
+        state.sessions.notices.append(message)
     live = state.live()
     drifted = git.drift(project, live["fold"]["newest"])
     context = Context(

@@ -1,4 +1,4 @@
-"""Documents as text: laid out for people, sealed, and opened again.
+"""Documents as text: laid out for people, signed, and opened again.
 
 The check value covers the text before it as it lies on the disk, so a checkpoint of a hundred
 thousand files is proved whole without being written out again.
@@ -30,15 +30,15 @@ TABLES = ("files_processed", "files_read")
 """What a session keeps as tables: the members that grow with the work."""
 
 
-class Sealed(Base):
+class Signed(Base):
     """A document as a store holds it: the `data` of its file, and what it is `worth`."""
 
-    __slots__ = ("data", "worth")
+    __slots__ = ("data", "trust")
 
-    def __init__(self, document: Document, data: bytes | bytearray, worth: str) -> None:
+    def __init__(self, document: Document, data: bytes | bytearray, trust: str) -> None:
         super().__init__(document)
         self.data = data
-        self.worth = worth
+        self.trust = trust
 
 
 def layout(value: object) -> str:
@@ -69,12 +69,12 @@ def _pieces(value: object, depth: int = 3, indent: str = "") -> list[bytes | mem
 
 def data_of(document: Document) -> bytes | bytearray:
     """What a document's file holds."""
-    if isinstance(document, Sealed):
+    if isinstance(document, Signed):
         return document.data
     return layout(document).encode() + b"\n"
 
 
-def sealed(name: str, document: Document) -> Sealed:
+def signed(name: str, document: Document) -> Signed:
     """The document with a check value that tells whose it is and whether it is whole.
 
     It names itself, a checkpoint by its "name" and a key by its own: so a copy of a checkpoint's
@@ -84,29 +84,29 @@ def sealed(name: str, document: Document) -> Sealed:
     data = bytearray().join(_pieces(whole)[:-1])  # grows in place: it may have many megabytes
     check = journal.check(_own_name(data) or name, data, records.users_key())
     data += b'%b%b"\n}\n' % (_CHECK, check.encode())
-    return Sealed({**whole, "check": check}, data, records.OURS)
+    return Signed({**whole, "check": check}, data, records.OURS)
 
 
-def opened(name: str, data: bytes) -> Sealed:
+def opened(name: str, data: bytes) -> Signed:
     """The document of a file, and what it is worth. Raises ValueError and RecursionError."""
     end = max(data.rfind(_CHECK), 0)
     body, rest = memoryview(data)[:end], data[end + len(_CHECK) :]
     given = rest[:-4].decode("ascii", "replace") if rest[-4:] == b'"\n}\n' else ""
     key = records.users_key()
     scope = _own_name(body) or name
-    if key and given and given[9:] == journal.proof(scope, body, key):
+    if key and given and given[9:] == journal.signature(scope, body, key):
         try:
-            return Sealed(_quickly(data), data, records.OURS)
+            return Signed(_quickly(data), data, records.OURS)
         except ValueError:
             pass  # laid out by another version
     document = loads(data.decode())
     if not isinstance(document, dict):
         raise ValueError("it is not an object")
     if isinstance(document.get("check"), str):
-        worth = records.verdict(scope, body, given, key)
+        trust = records.verdict(scope, body, given, key)
     else:
-        worth = records.OURS if records.trusts_all() else records.FOREIGN
-    return Sealed(document, data, worth)
+        trust = records.OURS if records.trusts_all() else records.FOREIGN
+    return Signed(document, data, trust)
 
 
 def _own_name(body: bytes | bytearray | memoryview) -> str:
@@ -150,9 +150,9 @@ def _end_of_table(data: bytes, start: int, bound: int) -> int:
 
 def verdict_on(name: str, document: Document) -> str:
     """Whether a document is OURS, FOREIGN, or DAMAGED by a hand or a disk."""
-    if isinstance(document, Sealed):
-        return document.worth
-    return opened(name, bytes(data_of(document))).worth
+    if isinstance(document, Signed):
+        return document.trust
+    return opened(name, bytes(data_of(document))).trust
 
 
 def is_refused(name: str, document: Document) -> bool:

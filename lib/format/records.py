@@ -45,7 +45,7 @@ def users_key() -> bytes:
 
 def verdict(scope: str, body: bytes | bytearray | memoryview, given: str, key: bytes) -> str:
     """OURS, FOREIGN (whole, but written under another key or none) or DAMAGED."""
-    if key and given[8:] == "." + journal.proof(scope, body, key):
+    if key and given[8:] == "." + journal.signature(scope, body, key):
         return OURS
     if given[:9] != journal.check(scope, body, b"")[:9]:
         return DAMAGED
@@ -57,8 +57,8 @@ def read_line(line: bytes, session: str, key: bytes) -> tuple[str, Record]:
     body, found, rest = line.rpartition(b',"check":"')
     if not found or rest[-2:] != b'"}':
         return DAMAGED, {}
-    worth = verdict(session, body, rest[:-2].decode("ascii", "replace"), key)
-    if worth == DAMAGED:
+    trust = verdict(session, body, rest[:-2].decode("ascii", "replace"), key)
+    if trust == DAMAGED:
         return DAMAGED, {}
     try:
         record = loads(body.decode() + "}")
@@ -68,7 +68,7 @@ def read_line(line: bytes, session: str, key: bytes) -> tuple[str, Record]:
         return DAMAGED, {}
     if record.get("v") != journal.VERSION:
         return NEWER, {}
-    return (worth, record) if worth == OURS else (worth, {})
+    return (trust, record) if trust == OURS else (trust, {})
 
 
 class Replay:
@@ -108,11 +108,11 @@ class Replay:
                 self.offset += len(line) + 1
                 if not line:
                     continue
-                worth, record = read_line(line, self._session, self._key)
+                trust, record = read_line(line, self._session, self._key)
                 if record:
                     yield record
                 else:
-                    self._pass_over(worth)
+                    self._pass_over(trust)
             if len(rest) > LONGEST:  # no record of ours: gathering it would take for ever
                 self.offset += len(rest)
                 rest = b""
@@ -120,8 +120,8 @@ class Replay:
             if self._passed:
                 self._passed(self.offset)
 
-    def _pass_over(self, worth: str) -> None:
-        self.problems[worth] = self.problems.get(worth, 0) + 1
+    def _pass_over(self, trust: str) -> None:
+        self.problems[trust] = self.problems.get(trust, 0) + 1
 
 
 def mentioning(descriptor: int, session: str, signs: tuple[bytes, ...]) -> Iterator[Record]:
@@ -153,8 +153,8 @@ def mentioning(descriptor: int, session: str, signs: tuple[bytes, ...]) -> Itera
                     place[sign] = block.find(sign, end)
 
 
-def reseal(data: bytes, session: str) -> tuple[bytes, int]:
-    """A journal's bytes with its foreign records sealed under the user's key, and their number."""
+def sign_foreign(data: bytes, session: str) -> tuple[bytes, int]:
+    """A journal's bytes with its foreign records signed under the user's key, and their number."""
     key = users_key()
     lines = data.split(b"\n")
     count = 0

@@ -446,15 +446,15 @@ def check_store(subject: Subject) -> Finding:
 
 def check_damage(subject: Subject) -> Finding:
     """Are there damaged files, or records that do not count."""
-    aside = _set_aside(subject)
-    if aside:
-        place, remove = aside[0]
-        said = f"damaged files set aside: {len(aside)}, {place} for one"
+    quarantined = _quarantine(subject)
+    if quarantined:
+        place, remove = quarantined[0]
+        said = f"damaged files quarantined: {len(quarantined)}, {place} for one"
         return Finding("damage", MEND, said, f"look at them, then: {remove}")
     problems: dict[str, int] = {}
-    for shelf in (KEYS, CHECKPOINTS):
-        for name in subject.state.store.names(shelf):
-            subject.state.store.read(shelf, name)
+    for collection in (KEYS, CHECKPOINTS):
+        for name in subject.state.store.names(collection):
+            subject.state.store.read(collection, name)
     for _, session in journals(subject.directory)[:EXAMINED]:
         live = subject.state.sessions.live(session)
         for kind, count in ((live or {}).get("journal") or {}).get("problems", {}).items():
@@ -471,8 +471,8 @@ def check_damage(subject: Subject) -> Finding:
     return Finding("damage", OK, "no file is damaged")
 
 
-def _set_aside(subject: Subject) -> list[tuple[str, str]]:
-    """What was set aside, in files or by the store: where it lies, and what removes it."""
+def _quarantine(subject: Subject) -> list[tuple[str, str]]:
+    """What was quarantined, in files or by the store: where it lies, and what removes it."""
     found = []
     for folder in ("", "sessions/", "checkpoints/"):
         try:
@@ -481,7 +481,7 @@ def _set_aside(subject: Subject) -> list[tuple[str, str]]:
             continue
         found += [f"{folder}{name}" for name in names if ".damaged-" in name]
     files = [(place, f"rm {quote(f'{subject.directory}/{place}')}") for place in sorted(found)]
-    return files + subject.state.store.aside()
+    return files + subject.state.store.quarantined()
 
 
 CHECKS: tuple[Callable[[Subject], Finding], ...] = (

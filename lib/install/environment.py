@@ -27,14 +27,14 @@ def adopt(project: str) -> list[str]:
     if "CLAUDECODE" in os.environ:  # a command of Claude's: it has them
         return []
     found: dict[str, str] = {}
-    told = []
+    message = []
     for kind, path in settings_files.places(project).items():
         try:
             given = _of(settings_files.values(path))
         except StoreError:
             continue  # whoever registers hooks is told
         if given and kind == "project" and not _is_trusted(project):
-            told.append(
+            message.append(
                 f"{path} sets {', '.join(sorted(given))}, which counts here once you have trusted "
                 "the folder in Claude Code"
             )
@@ -42,7 +42,7 @@ def adopt(project: str) -> list[str]:
             found.update(given)
     for name, value in found.items():
         os.environ.setdefault(name, value)
-    return told
+    return message
 
 
 def _of(said: dict[str, Any]) -> dict[str, str]:

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass, field
 from shlex import quote
 
-from ..disk.cleanup import lock, sweep_unlocked
+from ..disk.cleanup import lock, remove_unlocked
 from ..disk.swap import swap
 from ..errors import StoreError
 from ..project.git import is_ignored
@@ -122,7 +122,7 @@ def copy_bundle(target: str) -> list[str]:
     changed = to_copy(target)
     folder = os.path.dirname(target)
     os.makedirs(folder, exist_ok=True)
-    sweep_unlocked(folder)
+    remove_unlocked(folder)
     if not changed:
         return []
     fresh, descriptor = _claimed(folder)
@@ -156,7 +156,7 @@ def _claimed(folder: str) -> tuple[str, int]:
         path = f"{folder}/{TEMPORARY}{os.urandom(8).hex()}"
         os.mkdir(path)
         descriptor = os.open(path, journal.DIRECTORY)
-        if lock(descriptor, otherwise=True) and os.path.isdir(path):  # no sweep was faster
+        if lock(descriptor, otherwise=True) and os.path.isdir(path):  # no cleanup was faster
             return path, descriptor
         os.close(descriptor)
 

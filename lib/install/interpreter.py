@@ -12,7 +12,7 @@ import os
 import sys
 from errno import EINVAL, ENOENT
 
-from ..disk.temporary import sweep
+from ..disk.temporary import clean_up
 from ..recording import journal
 from ..recording.first_use import TEMPORARY, make_directories
 
@@ -60,7 +60,7 @@ def _point(folder: int, target: str) -> None:
             return
         if error.errno != ENOENT:
             raise
-    sweep(folder)
+    clean_up(folder)
     temporary = TEMPORARY + os.urandom(8).hex()
     os.symlink(target, temporary, dir_fd=folder)
     os.replace(temporary, LINK, src_dir_fd=folder, dst_dir_fd=folder)

@@ -15,7 +15,7 @@ import stat
 from dataclasses import dataclass, field
 from errno import ENOTSUP, EOPNOTSUPP, EPERM
 
-from ..disk.cleanup import alone, lock, sweep_unlocked
+from ..disk.cleanup import alone, lock, remove_unlocked
 from ..disk.swap import swap
 from ..errors import StoreError
 from ..project.git import main_checkout
@@ -198,7 +198,7 @@ class Memory:
         """Keep what is there, before it is changed. Raises OSError."""
         folder = os.path.dirname(self.stem)
         make_directories(folder, 0o700)
-        sweep_unlocked(folder)
+        remove_unlocked(folder)
         if before is None:
             _remove(self.stem)
         else:
@@ -384,7 +384,7 @@ class Change:
     def _put(self, after: bytes) -> None:
         folder = os.path.dirname(self.real)
         make_directories(folder, 0o777)
-        sweep_unlocked(folder)
+        remove_unlocked(folder)
         status = os.stat(self.real) if self.before is not None else None
         temporary, descriptor = _prepared(folder, after, 0o666, status)
         try:
@@ -445,7 +445,7 @@ class Change:
         try:
             for folder in (os.path.dirname(self.real), os.path.dirname(self.memory.stem)):
                 if os.path.isdir(folder):
-                    sweep_unlocked(folder)
+                    remove_unlocked(folder)
             for path in sorted(self.memory.made, reverse=True):
                 self._remove_made(path)
             self.memory.forget()

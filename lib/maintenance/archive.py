@@ -21,14 +21,14 @@ import time
 from hashlib import sha256
 
 from ..disk import temporary
-from ..disk.quarantine import set_aside
+from ..disk.quarantine import quarantine
 from ..errors import Damaged, NewerVersion, StoreError
 from ..format import documents, records
-from ..format.documents import data_of, sealed, verdict_on
+from ..format.documents import data_of, signed, verdict_on
 from ..format.json_text import dumps, loads
 from ..project.place import BadName, check_name, journals, open_journal, session_of
 from ..recording import journal
-from ..recording.first_use import CREATE, furnish, sync_names
+from ..recording.first_use import CREATE, initialize, sync_names
 from ..session.lineage import is_running
 from ..session.live import checkpoint_name
 from ..stores import CHECKPOINTS, KEYS
@@ -75,25 +75,25 @@ class Unreadable(StoreError):
 # --- names -------------------------------------------------------------------------------------
 
 
-def member_of(shelf: str, name: str) -> str:
+def member_of(collection: str, name: str) -> str:
     """The name of a document or a journal in the file; the same as in a state directory."""
-    if shelf == SESSIONS:
+    if collection == SESSIONS:
         return f"{SESSIONS}/{name}.jsonl"
-    return f"{'' if shelf == KEYS else shelf + '/'}{journal.stem(name)}.json"
+    return f"{'' if collection == KEYS else collection + '/'}{journal.stem(name)}.json"
 
 
 def parse_member(member: str) -> tuple[str, str]:
-    """Shelf and name of a member. Raises Unreadable for any other text."""
+    """Collection and name of a member. Raises Unreadable for any other text."""
     folder, _, file = member.rpartition("/")
     stem, _, _ = file.rpartition(".")
     if folder == SESSIONS:
-        shelf, name, known = SESSIONS, stem, bool(stem) and session_of(stem) == stem
+        collection, name, known = SESSIONS, stem, bool(stem) and session_of(stem) == stem
     else:
-        shelf, name = folder or KEYS, stem.partition("~")[0]
-        known = shelf in (CHECKPOINTS, KEYS) and _is_name(name)
-    if not known or member_of(shelf, name) != member:  # an absolute path among them
+        collection, name = folder or KEYS, stem.partition("~")[0]
+        known = collection in (CHECKPOINTS, KEYS) and _is_name(name)
+    if not known or member_of(collection, name) != member:  # an absolute path among them
         raise Unreadable(f"it has a member {member!r:.200}, which is no file of a state")
-    return shelf, name
+    return collection, name
 
 
 def _is_name(name: str) -> bool:
@@ -157,7 +157,7 @@ class _Writer:
 
     def close(self) -> None:
         listed = {name: about for name, about in self.members.items() if name != HEAD}
-        self.add(MANIFEST, data_of(sealed(MANIFEST, {"members": listed})))
+        self.add(MANIFEST, data_of(signed(MANIFEST, {"members": listed})))
         self._tar.close()
 
 
@@ -236,9 +236,9 @@ def write(state: State, out: BinaryIO, passed: Passed = None) -> dict[str, int]:
     return counts
 
 
-def _document(store: Any, shelf: str, name: str, notices: list[str]) -> Document | None:
+def _document(store: Any, collection: str, name: str, notices: list[str]) -> Document | None:
     try:
-        document: Document | None = store.read(shelf, name)
+        document: Document | None = store.read(collection, name)
     except (Damaged, NewerVersion) as error:
         notices.append(f"left out: {error}")
         return None
@@ -246,15 +246,15 @@ def _document(store: Any, shelf: str, name: str, notices: list[str]) -> Document
 
 
 def _add(
-    writer: _Writer, shelf: str, name: str, document: Document | None, notices: list[str]
+    writer: _Writer, collection: str, name: str, document: Document | None, notices: list[str]
 ) -> bool:
     if document is None:
         return False
     data = data_of(whole(name, document))
     if len(data) > SIZE_LIMIT:  # only of a store that keeps its rows apart; the journal has it all
-        notices.append(f"left out: {member_of(shelf, name)} has {len(data) >> 20} MB")
+        notices.append(f"left out: {member_of(collection, name)} has {len(data) >> 20} MB")
         return False
-    writer.add(member_of(shelf, name), data)
+    writer.add(member_of(collection, name), data)
     return True
 
 
@@ -322,7 +322,7 @@ def _manifest(content: _Content) -> dict[str, Document]:
     try:
         document = documents.opened(MANIFEST, content.read(SIZE_LIMIT))
         listed = document["members"]
-        if document.worth != records.DAMAGED and all(
+        if document.trust != records.DAMAGED and all(
             type(about["size"]) is int for about in listed.values()
         ):
             return dict(listed)
@@ -361,12 +361,12 @@ class Staging:
         try:
             folder = journal.open_state(state.directory, create=True)
             try:
-                furnish(folder)
+                initialize(folder)
                 os.mkdir(self._name, 0o700, dir_fd=folder)
             finally:
                 os.close(folder)
-            for shelf in (CHECKPOINTS, SESSIONS):
-                os.mkdir(os.path.join(self.directory, shelf), 0o700)
+            for collection in (CHECKPOINTS, SESSIONS):
+                os.mkdir(os.path.join(self.directory, collection), 0o700)
         except BaseException:
             self.__exit__()
             raise
@@ -390,10 +390,10 @@ class Staging:
             if member.name == MANIFEST:
                 listed = _manifest(content)
                 continue
-            shelf, _ = parse_member(member.name)
+            collection, _ = parse_member(member.name)
             if member.name in found:
                 raise Unreadable(f"it has {member.name} twice")
-            if shelf != SESSIONS and member.size > SIZE_LIMIT:
+            if collection != SESSIONS and member.size > SIZE_LIMIT:
                 raise Unreadable(f"{member.name} has {member.size >> 20} MB")
             self._need(member.size)
             digest = sha256()
@@ -406,8 +406,8 @@ class Staging:
         if listed is None:
             raise Unreadable("it is cut: its end is missing")
         for name in sorted({*found, *listed}):
-            told = listed.get(name, {})
-            if found.get(name) != {"size": told.get("size"), "sha256": told.get("sha256")}:
+            message = listed.get(name, {})
+            if found.get(name) != {"size": message.get("size"), "sha256": message.get("sha256")}:
                 raise Unreadable(f"{name} is not what its {MANIFEST} says")
         self._set_times(listed)
         self._read_documents(found)
@@ -443,22 +443,22 @@ class Staging:
     def _read_documents(self, found: dict[str, Document]) -> None:
         """Every document must be one that the store would read. Raises Unreadable."""
         for member in found:
-            shelf, name = parse_member(member)
-            if shelf != SESSIONS:
+            collection, name = parse_member(member)
+            if collection != SESSIONS:
                 try:
-                    document = self.store.read(shelf, name)
+                    document = self.store.read(collection, name)
                 except StoreError as error:
-                    told = str(error).replace(self.directory + "/", "").partition("; its bytes")[0]
-                    raise Unreadable(told) from None
-                if shelf == CHECKPOINTS and document and document.get("name") != name:
+                    message = str(error).replace(self.directory + "/", "")
+                    raise Unreadable(message.partition("; its bytes")[0]) from None
+                if collection == CHECKPOINTS and document and document.get("name") != name:
                     raise Unreadable(f"{member} calls itself {document.get('name')!r:.140}")
 
     def foreign(self, members: list[str], passed: Passed = None) -> dict[str, int]:
         """How many records, checkpoints and keys among these another user or machine wrote."""
         counts = {"records": 0, CHECKPOINTS: 0, KEYS: 0}
         for member in members:
-            shelf, name = parse_member(member)
-            if shelf == SESSIONS:
+            collection, name = parse_member(member)
+            if collection == SESSIONS:
                 size = self.members[member]["size"]
                 tell = (lambda at, size=size: passed(at, size)) if passed else None
                 with open(os.path.join(self.directory, member), "rb") as file:
@@ -467,8 +467,8 @@ class Staging:
                         pass
                 counts["records"] += reading.problems.get(records.FOREIGN, 0)
             else:
-                document = self.store.read(shelf, name)
-                counts[shelf] += verdict_on(name, document or {}) == records.FOREIGN
+                document = self.store.read(collection, name)
+                counts[collection] += verdict_on(name, document or {}) == records.FOREIGN
         return counts
 
     def commit(self, members: list[str]) -> None:
@@ -484,11 +484,11 @@ class Staging:
             os.unlink(os.path.join(self.directory, name))
         path = os.path.join(self.directory, PLAN)
         with open(os.open(path, CREATE, 0o600), "wb") as file:
-            file.write(data_of(sealed(PLAN, plan)))
+            file.write(data_of(signed(PLAN, plan)))
             file.flush()
             os.fsync(file.fileno())
-        for shelf in (CHECKPOINTS, SESSIONS, ""):
-            _sync(os.path.join(self.directory, shelf))
+        for collection in (CHECKPOINTS, SESSIONS, ""):
+            _sync(os.path.join(self.directory, collection))
         folder = journal.open_state(self._state.directory)
         try:
             os.rename(self._name, PENDING, src_dir_fd=folder, dst_dir_fd=folder)
@@ -526,19 +526,19 @@ def _sync(path: str) -> None:
 
 def decide(state: State, directory: str, member: str) -> str:
     """What becomes of a staged member here: NEW, LONGER, SAME or KEPT. Raises StoreError."""
-    shelf, name = parse_member(member)
-    if shelf == SESSIONS:
+    collection, name = parse_member(member)
+    if collection == SESSIONS:
         return _decide_journal(state, os.path.join(directory, member), name)
     try:
-        there = state.store.read(shelf, name)
+        there = state.store.read(collection, name)
     except NewerVersion:
         return KEPT
     if there is None:
         return NEW
-    staged = JsonFiles(directory).read(shelf, name)
+    staged = JsonFiles(directory).read(collection, name)
     if staged is None or data_of(whole(name, there)) == data_of(staged):
         return SAME
-    if shelf == KEYS:
+    if collection == KEYS:
         return SAME if there["value"] == staged["value"] else KEPT
     # A session's own checkpoint goes with its journal: it only saves reading that.
     session = (staged.get("session") or {}).get("session_id")
@@ -589,10 +589,10 @@ def finish(state: State, passed: Callable[[int, int], None] | None = None) -> bo
             if members is None:
                 folder = journal.open_state(state.directory)
                 try:
-                    told = set_aside(PENDING, folder)
+                    message = quarantine(PENDING, folder)
                 finally:
                     os.close(folder)
-                raise Damaged(f"{directory} is no import of this user's; {told}")
+                raise Damaged(f"{directory} is no import of this user's; {message}")
             # Checkpoints first: theirs depends on whether the journal has yet to go on.
             for count, member in enumerate(sorted(members), 1):
                 if os.path.lexists(os.path.join(directory, member)):
@@ -617,18 +617,18 @@ def _planned(directory: str) -> dict[str, Document] | None:
         return None
     try:
         with open(os.open(os.path.join(directory, PLAN), journal.READ), "rb") as file:
-            document = _sealed_by_us(file.read(SIZE_LIMIT))
+            document = _signed_by_us(file.read(SIZE_LIMIT))
     except OSError:
         return None
     return document and document["members"]
 
 
-def _sealed_by_us(data: bytes) -> Document | None:
+def _signed_by_us(data: bytes) -> Document | None:
     try:
         document = documents.opened(PLAN, data)
     except (ValueError, RecursionError):
         return None
-    return document if document.worth == records.OURS else None
+    return document if document.trust == records.OURS else None
 
 
 def _put(state: State, directory: str, member: str, about: Document) -> None:
@@ -636,14 +636,14 @@ def _put(state: State, directory: str, member: str, about: Document) -> None:
     path = os.path.join(directory, member)
     if _digest(path) != about["sha256"]:
         raise Damaged(f"{path} has changed since it was checked; remove {directory}")
-    shelf, name = parse_member(member)
+    collection, name = parse_member(member)
     fate = decide(state, directory, member)
-    if fate == LONGER and shelf == SESSIONS and is_running(state, name):
+    if fate == LONGER and collection == SESSIONS and is_running(state, name):
         fate = KEPT
     if fate == KEPT:
         state.sessions.notices.append(f"{member} was left out: it went on here meanwhile")
     if fate in (NEW, LONGER):
-        if shelf == SESSIONS:
+        if collection == SESSIONS:
             sessions = journal.open_sessions(state.directory)
             try:
                 os.rename(path, f"{name}.jsonl", dst_dir_fd=sessions)
@@ -651,9 +651,9 @@ def _put(state: State, directory: str, member: str, about: Document) -> None:
             finally:
                 os.close(sessions)
             return
-        document = JsonFiles(directory).read(shelf, name)
+        document = JsonFiles(directory).read(collection, name)
         if document is not None:
-            state.store.write(shelf, name, document)
+            state.store.write(collection, name, document)
     os.unlink(path)
 
 
@@ -665,7 +665,7 @@ def _digest(path: str) -> str:
     return digest.hexdigest()
 
 
-def sweep(state: State) -> None:
+def clean_up(state: State) -> None:
     """Remove the folders of imports that were killed before they had checked their file."""
     for entry in os.listdir(state.directory):
         path = os.path.join(state.directory, entry)

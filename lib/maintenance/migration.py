@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ..errors import Damaged, NewerVersion, StoreError
 from ..format import records
-from ..format.documents import Sealed, data_of, sealed, verdict_on
+from ..format.documents import Signed, data_of, signed, verdict_on
 from ..format.file_table import listed
 from ..format.json_text import dumps
 from ..recording import journal
@@ -67,7 +67,7 @@ def migrate(
         found["left"].append(f"what only other machines have was not copied: {error}")
     if is_same:
         # One database serves both: what a server is to have is all there is to do.
-        found["there"] = sum(len(target.names(shelf)) for shelf in (KEYS, CHECKPOINTS))
+        found["there"] = sum(len(target.names(collection)) for collection in (KEYS, CHECKPOINTS))
     else:
         _copy_all(source, target, not source_url, found, tell)
     _send(target, found)
@@ -93,16 +93,16 @@ def _copy_all(
         names = [(KEYS, name) for name in source.names(KEYS)]
         names += [(CHECKPOINTS, name) for name in _in_order(source)]
         _make_room(source, target, removable, found)
-        for done, (shelf, name) in enumerate(names):
+        for done, (collection, name) in enumerate(names):
             tell(done, len(names))
             try:
-                document = source.read(shelf, name)
-                outcome = document and _copy(target, shelf, name, document)
+                document = source.read(collection, name)
+                outcome = document and _copy(target, collection, name, document)
             except (Damaged, NewerVersion) as error:
                 _leave(found, error)
                 continue
             if outcome == "later":
-                found["later"].append(f"{shelf} {name}")
+                found["later"].append(f"{collection} {name}")
             elif outcome:
                 found[outcome] += 1
         tell(len(names), len(names))
@@ -158,7 +158,7 @@ def _keep(target: Store, documents: dict[str, Document]) -> str:
         name = f"{base}-{count}"
     kept: Document = {"v": journal.VERSION, "name": name, "created": journal.now()}
     kept.update(trigger="migrate", keys=documents, session=None)
-    target.write(CHECKPOINTS, name, target.seal(name, kept))
+    target.write(CHECKPOINTS, name, target.sign(name, kept))
     return name
 
 
@@ -201,22 +201,23 @@ def _in_order(store: Store) -> list[str]:
     return [name for _, name in sorted(made)]
 
 
-def _copy(target: Store, shelf: str, name: str, document: Document) -> str:
+def _copy(target: Store, collection: str, name: str, document: Document) -> str:
     """Write a document where it is not there yet, and read it back. Raises StoreError."""
     content = _content(document)
-    there = _kept(target, shelf, name)
+    there = _kept(target, collection, name)
     if _content(there) == content:
         return "there"
     if there is not None and _is_later(there, document):
         return "later"
     if verdict_on(name, document) == records.OURS:
-        target.write(shelf, name, target.seal(name, _listed(document)))
+        target.write(collection, name, target.sign(name, _listed(document)))
     else:
         # A stranger's stays a stranger's: `trust` adopts it, moving it does not.
-        target.write(shelf, name, whole(name, document))
-    if _content(_kept(target, shelf, name)) != content:
+        target.write(collection, name, whole(name, document))
+    if _content(_kept(target, collection, name)) != content:
         raise StoreError(
-            f"{shelf} {name} did not come back from the new store as it was; the old one is intact"
+            f"{collection} {name} did not come back from the new store as it was; "
+            "the old one is intact"
         )
     return "copied"
 
@@ -229,11 +230,11 @@ def _saved(document: Document) -> str:
     return str(document.get("created") or document.get("timestamp") or "")
 
 
-def _kept(store: Store, shelf: str, name: str) -> Document | None:
+def _kept(store: Store, collection: str, name: str) -> Document | None:
     try:
-        return store.read(shelf, name)
+        return store.read(collection, name)
     except Damaged:
-        return None  # it has been set aside, and is written anew
+        return None  # it has been quarantined, and is written anew
 
 
 def whole(name: str, document: Document) -> Document:
@@ -241,10 +242,10 @@ def whole(name: str, document: Document) -> Document:
 
     What is ours stays ours, and a stranger's a stranger's.
     """
-    if isinstance(document, Sealed) and document.data and not _has_rows(document):
+    if isinstance(document, Signed) and document.data and not _has_rows(document):
         return document
     if verdict_on(name, document) == records.OURS:
-        return sealed(name, _listed(document))
+        return signed(name, _listed(document))
     plainly = _listed(document)
     checked = plainly.pop("check", "")
     data = bytes(data_of(plainly))
@@ -252,7 +253,7 @@ def whole(name: str, document: Document) -> Document:
         body = data[: data.rfind(b"\n}")]
         check = journal.check(str(plainly.get("name") or name), body, b"")
         data = body + f',\n  "check": "{check}"\n}}\n'.encode()
-    return Sealed(plainly, data, records.FOREIGN)
+    return Signed(plainly, data, records.FOREIGN)
 
 
 def _has_rows(document: Document) -> bool:
@@ -281,7 +282,7 @@ def _listed(document: Document) -> Document:
 
 
 def _content(document: Document | None) -> str:
-    """What a document says, whoever sealed it and however its store keeps it."""
+    """What a document says, whoever signed it and however its store keeps it."""
     if document is None:
         return ""
     copy = _plain(document)

@@ -28,7 +28,7 @@ SECONDS = 0.5
 
 
 def tidy(state: State, now: float | None = None) -> list[str]:
-    """Remove sessions older than DAYS and beyond the NEWEST, and litter of killed writers.
+    """Remove sessions older than DAYS and beyond the NEWEST, and what killed writers left.
 
     Returns the sessions removed. Raises StateError and OSError.
     """
@@ -44,7 +44,7 @@ def tidy(state: State, now: float | None = None) -> list[str]:
         if time.monotonic() > give_up:
             break
         state.delete_checkpoint(name)
-    sweep(state)
+    clean_up(state)
     return removed
 
 
@@ -110,20 +110,20 @@ def old_checkpoints(state: State, older: float, now: float | None = None) -> lis
     ]
 
 
-def sweep(state: State) -> None:
+def clean_up(state: State) -> None:
     """Remove what killed writers left, once it is old. Raises StateError and OSError."""
-    state.store.sweep()
-    _sweep(TEMPORARY, lambda: journal.descend(journal.open_state(state.directory), "sessions"))
-    _sweep("key.", lambda: os.open(os.path.dirname(journal.key_path()), journal.DIRECTORY))
+    state.store.clean_up()
+    _clean_up(TEMPORARY, lambda: journal.descend(journal.open_state(state.directory), "sessions"))
+    _clean_up("key.", lambda: os.open(os.path.dirname(journal.key_path()), journal.DIRECTORY))
 
 
-def _sweep(beginning: str, opened: Callable[[], int]) -> None:
-    """Sweep a folder that is no shelf of the store, where there is one."""
+def _clean_up(beginning: str, opened: Callable[[], int]) -> None:
+    """Clean up a folder that is no collection of the store, where there is one."""
     try:
         folder = opened()
     except FileNotFoundError:
         return
     try:
-        temporary.sweep(folder, beginning)
+        temporary.clean_up(folder, beginning)
     finally:
         os.close(folder)

@@ -1,6 +1,6 @@
 """Adopting what others wrote: a clone's state, a colleague's, one's own from another machine.
 
-What is whole but sealed under another key, or none, is sealed anew under the user's own. The user
+What is whole but signed under another key, or none, is signed anew under the user's own. The user
 says so, once; nothing in the state directory can.
 """
 
@@ -29,29 +29,29 @@ def adopt(state: State, dry_run: bool = False) -> dict[str, int]:
     """
     if not records.users_key():
         where = journal.key_path() or "the home directory"
-        raise StoreError(f"there is no key of yours to seal with: {where} cannot be used")
+        raise StoreError(f"there is no key of yours to sign with: {where} cannot be used")
     counts = {"records": 0, "checkpoints": 0, "keys": 0}
     with state.store.lock():
         for _, session in place.journals(state.directory):
             counts["records"] += _adopt_journal(state, session, dry_run)
-        for shelf in (CHECKPOINTS, KEYS):
-            for name in state.store.names(shelf):
-                document = state.store.read(shelf, name)
+        for collection in (CHECKPOINTS, KEYS):
+            for name in state.store.names(collection):
+                document = state.store.read(collection, name)
                 if document is not None and verdict_on(name, document) == records.FOREIGN:
-                    counts[shelf] += 1
+                    counts[collection] += 1
                     if not dry_run:
-                        state.store.write(shelf, name, state.store.seal(name, document))
+                        state.store.write(collection, name, state.store.sign(name, document))
     return counts
 
 
 def _adopt_journal(state: State, session: str, dry_run: bool) -> int:
-    """Replace a journal by one that is sealed anew: only where nobody can be appending to it."""
+    """Replace a journal by one that is signed anew: only where nobody can be appending to it."""
     descriptor = place.open_journal(state.directory, session)
     if descriptor is None:
         return 0
     with open(descriptor, "rb") as file:
         data = file.read()
-    adopted, count = records.reseal(data, session)
+    adopted, count = records.sign_foreign(data, session)
     if not count or dry_run:
         return count
     if is_running(state, session):

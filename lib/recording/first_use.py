@@ -85,7 +85,7 @@ def _write_new(name: str, data: bytes, folder: int | None = None) -> None:
         raise
 
 
-def furnish(state: int) -> None:
+def initialize(state: int) -> None:
     """Put `.gitignore` and `README` into a state directory that lacks them.
 
     Each appears whole: nobody would ever fill an empty `.gitignore` that a killed writer left,
@@ -116,4 +116,4 @@ def make_key(path: str) -> None:
         pass
     finally:
         os.unlink(temporary)
-    _sync_parent(path)  # lost with power, it would make all that was sealed with it a stranger's
+    _sync_parent(path)  # lost with power, it would make all that was signed with it a stranger's

@@ -159,9 +159,9 @@ def fields_of(data: bytearray) -> "dict[str, Any]":
     """The event in what stdin held. Raises Unusable."""
     if len(data) < LARGE:
         return parse(data.decode("utf-8", "replace"))
-    from .large_events import skim
+    from .large_events import scan
 
-    return skim(data)
+    return scan(data)
 
 
 # --- the place ---------------------------------------------------------------------------------
@@ -306,9 +306,9 @@ def open_sessions(directory: str) -> int:
     try:
         sessions = os.open("sessions", DIRECTORY | os.O_NOFOLLOW, dir_fd=state)
     except FileNotFoundError:
-        from .first_use import furnish
+        from .first_use import initialize
 
-        furnish(state)
+        initialize(state)
         return descend(state, "sessions", 0o700)
     os.close(state)
     return sessions
@@ -372,7 +372,7 @@ def check(scope: str, body: "bytes | bytearray | memoryview", key: bytes) -> str
     return f"{digest[:4].hex()}.{_keyed(digest, key)}"
 
 
-def proof(scope: str, body: "bytes | bytearray | memoryview", key: bytes) -> str:
+def signature(scope: str, body: "bytes | bytearray | memoryview", key: bytes) -> str:
     """The second part of a check value: who has not the key cannot make it."""
     return _keyed(_digest(scope, body), key)
 
@@ -418,7 +418,7 @@ def encode(value: "Any") -> str:
     return str(value)
 
 
-def seal(session: str, facts: "dict[str, Any]", key: bytes) -> bytes:
+def sign(session: str, facts: "dict[str, Any]", key: bytes) -> bytes:
     """One record, framed: a line of its own whatever a killed writer left before it."""
     body = encode(facts)[:-1].encode()
     return b'\n%b,"check":"%b"}\n' % (body, check(session, body, key).encode())
@@ -427,9 +427,9 @@ def seal(session: str, facts: "dict[str, Any]", key: bytes) -> bytes:
 def _open_journal(sessions: int, file: str) -> "tuple[int, os.stat_result, str]":
     """A journal opened for appending, its status, and what was in its place; "" for nothing.
 
-    What is no plain file of one name is not written to: it is set aside, and a new one made.
+    What is no plain file of one name is not written to: it is quarantined, and a new one made.
     """
-    told = ""
+    message = ""
     while True:
         try:
             descriptor = os.open(file, APPEND, 0o600, dir_fd=sessions)
@@ -437,26 +437,26 @@ def _open_journal(sessions: int, file: str) -> "tuple[int, os.stat_result, str]"
             from errno import EISDIR, ELOOP, ENXIO
 
             # A symlink, a directory, or a FIFO that nobody reads: a fact about what is there.
-            if told or error.errno not in (ELOOP, EISDIR, ENXIO):
+            if message or error.errno not in (ELOOP, EISDIR, ENXIO):
                 raise
         else:
             status = os.fstat(descriptor)
             if status.st_mode & 0o170000 == 0o100000 and status.st_nlink == 1:
-                return descriptor, status, told
+                return descriptor, status, message
             os.close(descriptor)
             if status.st_nlink == 0:  # replaced since it was opened: what is written here is lost
                 continue
-        from ..disk.quarantine import set_aside
+        from ..disk.quarantine import quarantine
 
-        told = f"sessions/{file} was no plain file of one name; {set_aside(file, sessions)}"
+        message = f"sessions/{file} was no plain file of one name; {quarantine(file, sessions)}"
 
 
 def append(sessions: int, session: str, records: bytes) -> str:
-    """Append to a session's journal with one write; what had to be set aside for it, or "".
+    """Append to a session's journal with one write; what had to be quarantined for it, or "".
 
     Raises OSError and Unusable.
     """
-    descriptor, status, told = _open_journal(sessions, session + ".jsonl")
+    descriptor, status, message = _open_journal(sessions, session + ".jsonl")
     try:
         if status.st_uid != os.geteuid():
             raise Unusable(f"sessions/{session}.jsonl belongs to another user ({status.st_uid})")
@@ -469,20 +469,20 @@ def append(sessions: int, session: str, records: bytes) -> str:
                 os.fsync(sessions)
     finally:
         os.close(descriptor)
-    return told
+    return message
 
 
 def write(directory: str, session: str, *records: "dict[str, Any]") -> str:
     """Append records, each a dict of facts with its event first, to a session's journal.
 
-    Returns what had to be set aside for it, or "". Raises OSError and Unusable.
+    Returns what had to be quarantined for it, or "". Raises OSError and Unusable.
     """
     key = read_key()
     at = now()
-    sealed = [seal(session, {"v": VERSION, "at": at, **facts}, key) for facts in records]
+    signed = [sign(session, {"v": VERSION, "at": at, **facts}, key) for facts in records]
     sessions = open_sessions(directory)
     try:
-        return append(sessions, session, b"".join(sealed))
+        return append(sessions, session, b"".join(signed))
     finally:
         os.close(sessions)
 
@@ -575,8 +575,10 @@ def locate(path: str, project: str, base: str) -> str:
     """
     if path[:1] != "/":
         path = f"{base}/{path}"
-    crooked = "//" in path or "/./" in path or "/../" in path or path.endswith(("/", "/.", "/.."))
-    if crooked or not path.startswith(project + "/"):
+    unnormalized = (
+        "//" in path or "/./" in path or "/../" in path or path.endswith(("/", "/.", "/.."))
+    )
+    if unnormalized or not path.startswith(project + "/"):
         from .resolve_path import resolve
 
         path = resolve(path, project)
@@ -739,9 +741,9 @@ def run(name: str, handle: "Callable[[Event], str]" = record, seconds: float = 5
         setitimer(ITIMER_REAL, seconds)
         data = read_stdin()
         if environment("WORKFLOW_STATE") != "off":
-            told = handle(Event(fields_of(data), name))
-            if told:
-                raise Unusable(told)
+            message = handle(Event(fields_of(data), name))
+            if message:
+                raise Unusable(message)
     # Nothing may get past here: a traceback is noise, and who exits with 2 blocks the tool.
     except BaseException as error:  # noqa: BLE001
         setitimer(ITIMER_REAL, 0)

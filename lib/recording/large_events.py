@@ -42,7 +42,7 @@ _READ = frozenset(
 _QUOTE, _BACKSLASH = b'"\\'
 
 
-def skim(data: bytearray) -> dict[str, Any]:
+def scan(data: bytearray) -> dict[str, Any]:
     """The event in `data`, but for strings of which no record keeps anything. Raises Unusable."""
     kept = _without_long_strings(data)
     if kept:

@@ -128,7 +128,7 @@ def gather(
     files = _hottest(heat, found, notes)
     for about in found:
         notes += [f"Session {about['id'][:8]}: {note}" for note in about.pop("notes")]
-    notes += _told(problems)
+    notes += _messages(problems)
     return {
         "v": VERSION,
         "generated": int(time.time() * 1000),
@@ -160,16 +160,16 @@ class _Reading:
     before  bytes of the journals that are done
     """
 
-    def __init__(self, told: Callable[[int, int], None], total: int) -> None:
+    def __init__(self, message: Callable[[int, int], None], total: int) -> None:
         self.before = 0
-        self._told = told
+        self._messages = message
         self._total = total
         self._furthest = 0
 
     def tell(self, done: int, _of: int) -> None:
         """Of the journal that is read now, so many bytes are."""
         self._furthest = max(self._furthest, self.before + done)
-        self._told(self._furthest, self._total)
+        self._messages(self._furthest, self._total)
 
 
 class _Texts:
@@ -651,7 +651,7 @@ def _hottest(heat: dict[str, _Heat], found: list[Document], notes: list[str]) ->
     ]
 
 
-def _told(problems: dict[str, int]) -> Iterable[str]:
+def _messages(problems: dict[str, int]) -> Iterable[str]:
     said = {
         "foreign": "{} were written by another user or machine and are passed over; "
         "`workflow-state trust` adopts them.",

@@ -209,7 +209,7 @@ def _elsewhere(state: State, most: int | None = EXAMINED) -> list[dict[str, Any]
             found.append({**other, **_stands(other)})
     if strange:
         state.sessions.notices.append(
-            f"{strange} checkpoints of other machines are sealed with another key and were not "
+            f"{strange} checkpoints of other machines are signed with another key and were not "
             "told to Claude; give each machine the same WORKFLOW_STATE_KEY, or run "
             "`workflow-state trust`"
         )

@@ -93,7 +93,7 @@ class Sessions:
         try:
             return self._live(session, end, above, before, most)
         except Damaged as error:
-            # Rows that a checkpoint left in the store: it is set aside now, and the journal tells.
+            # Rows that a checkpoint left in the store: now quarantined, the journal tells.
             self.notices.append(str(error))
             self._bases.clear()
             return self._live(session, end, above, None, most)
@@ -138,7 +138,7 @@ class Sessions:
         state["journal"] = {"offset": records.offset, "last": last, "problems": problems}
         if skipped:
             state["journal"]["skipped"] = skipped
-        note = self._asked(self.store.pending) if end is None else None
+        note = self._asked(self.store.unfinished) if end is None else None
         if note and note.get("session") == session:
             # A restore is under way, or its process has died: readers see it whole already.
             return folding.fold(state, note["records"], self.rules)
@@ -367,13 +367,13 @@ class Sessions:
     def write(self, session: str, *records: Document) -> None:
         """Append records of ours to a session's journal. Raises StoreError."""
         try:
-            told = journal.write(self.directory, session, *records)
+            message = journal.write(self.directory, session, *records)
         except journal.Unusable as error:
             raise StoreError(str(error)) from None
         except OSError as error:
             raise self._failed(session, error) from error
-        if told:
-            self.notices.append(told)
+        if message:
+            self.notices.append(message)
 
     def _failed(self, session: str, error: OSError) -> StoreError:
         return StoreError(f"{self.directory}/sessions/{session}.jsonl: {error.strerror or error}")

@@ -1,8 +1,8 @@
 """The port: where keys and checkpoints live, and what can go wrong there.
 
-A store holds documents, dicts that JSON can hold, in two shelves: KEYS and CHECKPOINTS. Whatever
-engine is behind it, callers meet `StoreError` and its kinds, absent is None, and absent is never
-mistaken for broken.
+A store holds documents, dicts that JSON can hold, in two collections: KEYS and CHECKPOINTS.
+Whatever engine is behind it, callers meet `StoreError` and its kinds, absent is None, and absent
+is never mistaken for broken.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     class Store(Protocol):
         """What a store can do. Every method may raise StoreError; each change is all or nothing."""
 
-        def read(self, shelf: str, name: str) -> Document | None:
-            """The document, or None when there is none. Raises Damaged after setting it aside."""
+        def read(self, collection: str, name: str) -> Document | None:
+            """The document, or None when there is none. Raises Damaged after quarantining it."""
 
-        def write(self, shelf: str, name: str, document: Document) -> None:
+        def write(self, collection: str, name: str, document: Document) -> None:
             """Put the document in place of any older one, durably."""
 
-        def seal(self, name: str, document: Document) -> Document:
+        def sign(self, name: str, document: Document) -> Document:
             """The document as `write` takes it from the one who is to be known as its writer.
 
-            `staticmethod(sealing.sealed)` in a store that keeps whole documents.
+            `staticmethod(signing.signed)` in a store that keeps whole documents.
             """
 
-        def delete(self, shelf: str, name: str) -> bool:
+        def delete(self, collection: str, name: str) -> bool:
             """Remove the document; False when there was none."""
 
-        def names(self, shelf: str) -> list[str]:
-            """The names on a shelf, sorted."""
+        def names(self, collection: str) -> list[str]:
+            """The names in a collection, sorted."""
 
         home: str
         """Where the documents lie on this machine: two stores of one home have the same."""
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
             after a crash, more than once.
             """
 
-        def pending(self) -> Document | None:
+        def unfinished(self) -> Document | None:
             """The note of a `replace_keys` that is not done yet, but seen by readers already."""
 
         def exchange(self, seconds: float, take: bool = True) -> None:
@@ -67,10 +67,10 @@ if TYPE_CHECKING:
         def elsewhere(self) -> list[str]:
             """The names of the checkpoints that other machines made, the latest first."""
 
-        def aside(self) -> list[tuple[str, str]]:
-            """Documents set aside where no file shows it: where each lies, and what removes it."""
+        def quarantined(self) -> list[tuple[str, str]]:
+            """Documents quarantined where no file shows it: the place, and what removes it."""
 
-        def sweep(self) -> None:
+        def clean_up(self) -> None:
             """Remove what killed writers left behind."""
 
         def lock(self, seconds: float | None = None) -> Any:

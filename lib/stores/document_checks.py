@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from . import Document
 
 INTENT = ".restore.json"
-"""What stands for a shelf where the document says what all keys are about to be."""
+"""What stands for a collection where the document says what all keys are about to be."""
 
 SIZE_LIMIT = 64 << 20
 """Bytes of one document; a larger one is not what a store of ours writes."""
@@ -21,7 +21,7 @@ DEEPEST = 50_000
 """Brackets in a document that no JSON reader of Python's takes, from however shallow a caller."""
 
 
-def examine(data: bytes, shelf: str, name: str, where: str) -> tuple[Document | None, str]:
+def examine(data: bytes, collection: str, name: str, where: str) -> tuple[Document | None, str]:
     """The document in a file's bytes, and what proves that no store wrote them; "" for nothing.
 
     Raises NewerVersion, and StoreError for what can be read from a shallower caller only.
@@ -35,7 +35,7 @@ def examine(data: bytes, shelf: str, name: str, where: str) -> tuple[Document | 
             return None, "nests too deeply"
         raise StoreError(f"{where} nests too deeply to be read from here") from None
     refuse_newer(document.get("v", journal.VERSION), where)
-    return document, wrong_shape(shelf, document)
+    return document, wrong_shape(collection, document)
 
 
 def refuse_newer(version: object, where: str) -> None:
@@ -56,16 +56,16 @@ def refuse_large(data: bytes | bytearray, where: str, remedy: str = "") -> None:
         )
 
 
-def wrong_shape(shelf: str, document: Document) -> str:
+def wrong_shape(collection: str, document: Document) -> str:
     """What a document lacks of what its readers rely on; "" for nothing."""
-    if shelf == KEYS:
+    if collection == KEYS:
         return "" if "value" in document else "has no value"
     kept = document.get("keys")
     if not isinstance(kept, dict) or not all(
         isinstance(each, dict) and "value" in each for each in kept.values()
     ):
         return "has no keys of the right shape"
-    if shelf == INTENT:
+    if collection == INTENT:
         # Who can plant an intent could write keys and records in the user's name.
         return "was not written by this user" if is_refused(INTENT, document) else ""
     if not isinstance(document.get("created"), str):

@@ -10,7 +10,7 @@ reader sees the old one or the new. All keys at once are first written as one su
 intent: from the moment it is there it *is* the keys, for every reader, and whoever opens the
 store next finishes the work, whatever became of the one who began it.
 
-A file is read only if it is a plain file of one name, owned by this user. It is set aside, its
+A file is read only if it is a plain file of one name, owned by this user. It is quarantined, its
 bytes kept, only on proof about its content; a failed call proves nothing about the file.
 """
 
@@ -20,13 +20,13 @@ import errno
 import os
 import stat
 
-from ..disk import temporary as litter
+from ..disk import temporary as stale
 from ..disk.locks import LOCK, acquire, release
-from ..disk.quarantine import set_aside
+from ..disk.quarantine import quarantine
 from ..errors import Damaged, NewerVersion, StoreError
-from ..format.documents import data_of, sealed
+from ..format.documents import data_of, signed
 from ..recording import journal
-from ..recording.first_use import CREATE, TEMPORARY, furnish
+from ..recording.first_use import CREATE, TEMPORARY, initialize
 from . import CHECKPOINTS, KEYS, document_checks
 from .document_checks import INTENT, examine, refuse_large
 
@@ -40,28 +40,28 @@ MOVE = "; in the sqlite store its files do not count: workflow-state migrate --t
 
 
 class _Folder:
-    """A shelf's open folder as a context; what the system refuses in it becomes a StoreError.
+    """A collection's open folder as a context; what the system refuses in it becomes a StoreError.
 
     The descriptor, or None where there is no such folder and it is not to be made.
     """
 
-    def __init__(self, store: JsonFiles, shelf: str, create: bool = False) -> None:
-        self._store, self._shelf, self._create = store, shelf, create
+    def __init__(self, store: JsonFiles, collection: str, create: bool = False) -> None:
+        self._store, self._collection, self._create = store, collection, create
 
     def __enter__(self) -> int | None:
         try:
             descriptor = journal.open_state(self._store.directory, self._create)
             if self._create:
-                furnish(descriptor)
-            if self._shelf != KEYS:
+                initialize(descriptor)
+            if self._collection != KEYS:
                 mode = 0o700 if self._create else 0
-                descriptor = journal.descend(descriptor, self._shelf, mode)
+                descriptor = journal.descend(descriptor, self._collection, mode)
         except FileNotFoundError as error:
             if self._create:
-                raise self._store.failed(error, self._shelf) from error
+                raise self._store.failed(error, self._collection) from error
             self._descriptor = None
         except OSError as error:
-            raise self._store.failed(error, self._shelf) from error
+            raise self._store.failed(error, self._collection) from error
         else:
             self._descriptor = descriptor
         return self._descriptor
@@ -70,13 +70,13 @@ class _Folder:
         if self._descriptor is not None:
             release(self._descriptor)
         if isinstance(error, OSError):
-            raise self._store.failed(error, self._shelf) from error
+            raise self._store.failed(error, self._collection) from error
 
 
 class JsonFiles:
     """The store over a state directory, which is made at the first write."""
 
-    seal = staticmethod(sealed)
+    sign = staticmethod(signed)
 
     def __init__(self, directory: str) -> None:
         self.directory = self.home = directory
@@ -89,47 +89,47 @@ class JsonFiles:
 
     # --- reading ---
 
-    def read(self, shelf: str, name: str) -> Document | None:
+    def read(self, collection: str, name: str) -> Document | None:
         """The document, or None when there is none. Raises Damaged, NewerVersion, StoreError."""
-        if shelf == KEYS:
+        if collection == KEYS:
             intent = self._read_file(KEYS, INTENT)
             if intent is not None:
                 document: Document | None = intent["keys"].get(name)
                 return document
-        return self._read_file(shelf, journal.stem(name) + ".json")
+        return self._read_file(collection, journal.stem(name) + ".json")
 
-    def names(self, shelf: str) -> list[str]:
-        """The names on a shelf, sorted."""
+    def names(self, collection: str) -> list[str]:
+        """The names in a collection, sorted."""
         before = None
         while True:
-            intent = self._read_file(KEYS, INTENT) if shelf == KEYS else None
+            intent = self._read_file(KEYS, INTENT) if collection == KEYS else None
             if intent is not None:
                 return sorted(intent["keys"])
-            listed = self._list(shelf)
-            if shelf != KEYS or listed == before:
+            listed = self._list(collection)
+            if collection != KEYS or listed == before:
                 return listed
             before = listed  # once more: all keys may have been replaced during the listing
 
-    def _list(self, shelf: str) -> list[str]:
-        with _Folder(self, shelf) as folder:
+    def _list(self, collection: str) -> list[str]:
+        with _Folder(self, collection) as folder:
             entries = [] if folder is None else os.listdir(folder)
         names = {entry[:-5].partition("~")[0] for entry in entries if entry.endswith(".json")}
         there = set(entries)
         ours = [name for name in names if journal.is_name(name)]
         return sorted(name for name in ours if journal.stem(name) + ".json" in there)
 
-    def pending(self) -> Document | None:
+    def unfinished(self) -> Document | None:
         """The note of a `replace_keys` that is not done yet, but seen by readers already."""
         intent = self._read_file(KEYS, INTENT)
         return None if intent is None else intent.get("note") or {}
 
-    def _read_file(self, shelf: str, file: str) -> Document | None:
-        document, wrong = self._examine(shelf, file)
-        return self._settle(shelf, file) if wrong else document
+    def _read_file(self, collection: str, file: str) -> Document | None:
+        document, wrong = self._examine(collection, file)
+        return self._settle(collection, file) if wrong else document
 
-    def _examine(self, shelf: str, file: str) -> tuple[Document | None, str]:
+    def _examine(self, collection: str, file: str) -> tuple[Document | None, str]:
         """A file's document, and what proves that this store has not written it; "" for nothing."""
-        with _Folder(self, shelf) as folder:
+        with _Folder(self, collection) as folder:
             if folder is None:
                 return None, ""
             try:
@@ -150,68 +150,68 @@ class JsonFiles:
             return None, wrong
         # A stem is its name, with a digest behind it where the name has capitals.
         name = INTENT if file == INTENT else file[:-5].partition("~")[0]
-        of = INTENT if file == INTENT else shelf
-        document, wrong = examine(data, of, name, self._path(shelf, file))
+        of = INTENT if file == INTENT else collection
+        document, wrong = examine(data, of, name, self._path(collection, file))
         if not wrong:
-            self._read[shelf, file] = _identity(status)
+            self._read[collection, file] = _identity(status)
         return document, wrong
 
-    def _settle(self, shelf: str, file: str) -> Document | None:
+    def _settle(self, collection: str, file: str) -> Document | None:
         """Set a damaged file aside, so that it is told once and its bytes are kept.
 
         Under the lock, after a second look: a writer may have put a good one in its place.
         """
-        where = self._path(shelf, file)
+        where = self._path(collection, file)
         try:
             self.lock().__enter__()
         except Damaged:
             raise
         except StoreError as error:
-            raise Damaged(f"{where} is damaged, and cannot be set aside: {error}") from None
+            raise Damaged(f"{where} is damaged, and cannot be quarantined: {error}") from None
         try:
-            document, wrong = self._examine(shelf, file)
+            document, wrong = self._examine(collection, file)
             if not wrong:
                 return document
-            kept = self._keep_aside(shelf, file)
+            kept = self._quarantine_file(collection, file)
         finally:
             self.__exit__()
         raise Damaged(f"{where} {wrong}; {kept}")
 
-    def _keep_aside(self, shelf: str, file: str) -> str:
-        with _Folder(self, shelf) as folder:
-            return set_aside(file, folder)
+    def _quarantine_file(self, collection: str, file: str) -> str:
+        with _Folder(self, collection) as folder:
+            return quarantine(file, folder)
 
     # --- writing ---
 
-    def write(self, shelf: str, name: str, document: Document) -> None:
+    def write(self, collection: str, name: str, document: Document) -> None:
         """Put the document in place of any older one, durably."""
         file = journal.stem(name) + ".json"
         with self.lock():
-            self._refuse_newer(shelf, file)
-            self._write_file(shelf, file, document)
+            self._refuse_newer(collection, file)
+            self._write_file(collection, file, document)
 
-    def _refuse_newer(self, shelf: str, file: str) -> None:
-        """Raise NewerVersion for what must not be replaced; what is damaged is set aside.
+    def _refuse_newer(self, collection: str, file: str) -> None:
+        """Raise NewerVersion for what must not be replaced; what is damaged is quarantined.
 
         A file that has been read, and is still the same, is neither: a large one is not read twice.
         """
         try:
-            with _Folder(self, shelf) as folder:
-                if folder is not None and (shelf, file) in self._read:
+            with _Folder(self, collection) as folder:
+                if folder is not None and (collection, file) in self._read:
                     status = os.stat(file, dir_fd=folder, follow_symlinks=False)
-                    if self._read[shelf, file] == _identity(status):
+                    if self._read[collection, file] == _identity(status):
                         return
         except StoreError:
             pass  # whatever it is, reading it tells it better
         try:
-            self._read_file(shelf, file)
+            self._read_file(collection, file)
         except Damaged:
             pass
 
-    def delete(self, shelf: str, name: str) -> bool:
+    def delete(self, collection: str, name: str) -> bool:
         """Remove the document; False when there was none."""
         with self.lock():
-            return self._delete_file(shelf, journal.stem(name) + ".json")
+            return self._delete_file(collection, journal.stem(name) + ".json")
 
     def replace_keys(self, wanted: dict[str, Document], note: Document) -> None:
         """Make KEYS hold exactly these; readers see the old ones or the new, never a mixture."""
@@ -219,7 +219,7 @@ class JsonFiles:
             for name in wanted:
                 self._refuse_newer(KEYS, journal.stem(name) + ".json")
             intent = {"v": journal.VERSION, "keys": wanted, "note": note}
-            self._write_file(KEYS, INTENT, sealed(INTENT, intent))
+            self._write_file(KEYS, INTENT, signed(INTENT, intent))
             self._finish_intent()
 
     def _finish_intent(self) -> None:
@@ -245,11 +245,11 @@ class JsonFiles:
             return True
         return False
 
-    def _write_file(self, shelf: str, file: str, document: Document) -> None:
+    def _write_file(self, collection: str, file: str, document: Document) -> None:
         data = data_of(document)
-        refuse_large(data, self._path(shelf, file), MOVE if shelf == CHECKPOINTS else "")
+        refuse_large(data, self._path(collection, file), MOVE if collection == CHECKPOINTS else "")
         temporary = TEMPORARY + os.urandom(8).hex()
-        with _Folder(self, shelf, create=True) as folder:
+        with _Folder(self, collection, create=True) as folder:
             try:
                 descriptor = os.open(temporary, CREATE, 0o600, dir_fd=folder)
                 try:
@@ -259,18 +259,18 @@ class JsonFiles:
                     os.close(descriptor)  # not silently: some file systems report a full disk here
                 os.replace(temporary, file, src_dir_fd=folder, dst_dir_fd=folder)
             except BaseException:
-                litter.remove(temporary, folder)
+                stale.remove(temporary, folder)
                 raise
             try:
                 _sync(folder)
             except OSError as error:
                 raise StoreError(
-                    f"{self._path(shelf, file)} is in place, but could not be made durable "
+                    f"{self._path(collection, file)} is in place, but could not be made durable "
                     f"({error.strerror}): a power cut may bring the old one back"
                 ) from error
 
-    def _delete_file(self, shelf: str, file: str) -> bool:
-        with _Folder(self, shelf) as folder:
+    def _delete_file(self, collection: str, file: str) -> bool:
+        with _Folder(self, collection) as folder:
             if folder is None:
                 return False
             try:
@@ -287,16 +287,16 @@ class JsonFiles:
         """No checkpoint: nobody on another machine shares this store."""
         return []
 
-    def aside(self) -> list[tuple[str, str]]:
-        """None: what is set aside is a file beside its place."""
+    def quarantined(self) -> list[tuple[str, str]]:
+        """None: what is quarantined is a file beside its place."""
         return []
 
-    def sweep(self) -> None:
+    def clean_up(self) -> None:
         """Remove the temporary files of writers that were killed."""
-        for shelf in (KEYS, CHECKPOINTS):
-            with _Folder(self, shelf) as folder:
+        for collection in (KEYS, CHECKPOINTS):
+            with _Folder(self, collection) as folder:
                 if folder is not None:
-                    litter.sweep(folder)
+                    stale.clean_up(folder)
 
     # --- the lock ---
 
@@ -335,13 +335,13 @@ class JsonFiles:
 
     # --- words ---
 
-    def _path(self, shelf: str, file: str) -> str:
-        return os.path.join(self.directory, *(() if shelf == KEYS else (shelf,)), file)
+    def _path(self, collection: str, file: str) -> str:
+        return os.path.join(self.directory, *(() if collection == KEYS else (collection,)), file)
 
-    def failed(self, error: OSError, shelf: str) -> StoreError:
-        """The error of a call in a shelf's folder, in this family's words."""
+    def failed(self, error: OSError, collection: str) -> StoreError:
+        """The error of a call in a collection's folder, in this family's words."""
         name = error.filename if isinstance(error.filename, str) else ""
-        where = self._path(shelf, "" if name.startswith(TEMPORARY) else name)
+        where = self._path(collection, "" if name.startswith(TEMPORARY) else name)
         return StoreError(f"{where}: {error.strerror or error}")
 
 

@@ -120,11 +120,11 @@ class Context:
 
     def _lines(self, most: int) -> Iterable[str]:
         live = self.live
-        told = bool(live["current_phase"] or live["files_processed"] or live["files_read"])
-        told = told or bool(
+        message = bool(live["current_phase"] or live["files_processed"] or live["files_read"])
+        message = message or bool(
             live["in_flight"] or live["interrupted"] or live["failures"] or live["last_request"]
         )
-        if told:
+        if message:
             yield self._lineage()
             yield self._where()
             yield self._interrupted(most)
@@ -133,7 +133,7 @@ class Context:
             yield self._failures(min(most, 5))
             yield self._request()
         yield self._alive(min(most, 3))
-        if told:
+        if message:
             yield f"More: {self.command} show (or log, checkpoints, diff)."
 
     def _moment(self, at: str | None) -> str:
@@ -223,11 +223,13 @@ class Context:
         here, elsewhere = [], []
         for other in self.alive:
             name = word(other["session_id"])
-            told = f"(last active {self._moment(other['last_active'])}{self._shares(other, most)})"
+            message = (
+                f"(last active {self._moment(other['last_active'])}{self._shares(other, most)})"
+            )
             if "machine" in other:
-                elsewhere.append(f"{name} of the machine {word(other['machine'])} {told}")
+                elsewhere.append(f"{name} of the machine {word(other['machine'])} {message}")
             else:
-                here.append(f"{name} {told}")
+                here.append(f"{name} {message}")
         sentences = []
         if here:
             listed = _listed(here, most)

@@ -98,8 +98,10 @@ def answer(
         return render(said, _width(given, by_hand), segment, coloured), 0
     except BaseException as error:  # noqa: BLE001  # a traceback is no status
         if by_hand:
-            told = printable(" ".join(f"workflow-state: {error or type(error).__name__}".split()))
-            print(told, file=sys.stderr)
+            message = printable(
+                " ".join(f"workflow-state: {error or type(error).__name__}".split())
+            )
+            print(message, file=sys.stderr)
         return "", 1 if by_hand else 0
     finally:
         setitimer(ITIMER_REAL, 0)
@@ -134,9 +136,9 @@ def _given(data: bytearray) -> dict[str, Any]:
 
 def _width(given: dict[str, Any], by_hand: bool) -> int:
     """The columns there are for the line; 0 when nobody says."""
-    told = journal.environment("COLUMNS")
-    if told.isascii() and told.isdigit() and len(told) < 6 and int(told):
-        return max(1, int(told) - MARGIN) if given else int(told)
+    message = journal.environment("COLUMNS")
+    if message.isascii() and message.isdigit() and len(message) < 6 and int(message):
+        return max(1, int(message) - MARGIN) if given else int(message)
     return os.get_terminal_size(1).columns if by_hand else 0
 
 
@@ -149,8 +151,8 @@ NOTHING = [("nothing recorded yet", "", "2", 0)]
 def _said(given: dict[str, Any], session: str | None, directory: str | None) -> list[Piece]:
     if journal.environment("WORKFLOW_STATE") == "off":
         return OFF
-    told = given.get("workspace")
-    workspace: dict[str, Any] = told if isinstance(told, dict) else {}
+    message = given.get("workspace")
+    workspace: dict[str, Any] = message if isinstance(message, dict) else {}
     project = journal.find_project(_path(workspace.get("project_dir")) or _path(given.get("cwd")))
     identifier = given.get("session_id")
     if session is None and isinstance(identifier, str):

@@ -148,7 +148,7 @@ MUTATIONS = (
     Mutation(
         "all keys are replaced by way of an intent",
         STORE,
-        "            self._write_file(KEYS, INTENT, sealed(INTENT, intent))\n            self._finish_intent()",
+        "            self._write_file(KEYS, INTENT, signed(INTENT, intent))\n            self._finish_intent()",
         "            for name, each in documents.items():\n"
         '                self._write_file(KEYS, journal.stem(name) + ".json", each)\n'
         "            for name in set(self._list(KEYS)) - set(documents):\n"
@@ -187,8 +187,8 @@ MUTATIONS = (
     Mutation(
         "a record counts only with its check value",
         "lib/format/records.py",
-        "    if worth == DAMAGED:\n        return DAMAGED, {}\n",
-        "    worth = OURS\n",
+        "    if trust == DAMAGED:\n        return DAMAGED, {}\n",
+        "    trust = OURS\n",
         "tests/test_replay.py",
     ),
     Mutation(
@@ -385,7 +385,7 @@ MUTATIONS = (
         "tests/test_install.py -k whatever_the_project_ignores",
     ),
     Mutation(
-        "what a running install makes is not swept",
+        "what a running install makes is not cleaned up",
         "lib/disk/cleanup.py",
         "            if lock(descriptor, otherwise=age > RETIRED):\n",
         "            if True:\n",
@@ -435,7 +435,7 @@ MUTATIONS = (
         "tests/test_registration.py -k repository",
     ),
     Mutation(
-        "litter of killed writers goes",
+        "what killed writers left goes",
         "lib/disk/temporary.py",
         "            remove(entry, folder)\n",
         "            pass\n",
@@ -444,7 +444,7 @@ MUTATIONS = (
     Mutation(
         "an import takes only names of a state's files",
         ARCHIVE,
-        "    if not known or member_of(shelf, name) != member:",
+        "    if not known or member_of(collection, name) != member:",
         "    if not known:",
         f"{TRANSFER} -k hostile",
     ),
@@ -500,7 +500,7 @@ MUTATIONS = (
     Mutation(
         "an import is pending only under the user's own key",
         ARCHIVE,
-        "    return document if document.worth == records.OURS else None",
+        "    return document if document.trust == records.OURS else None",
         "    return document",
         f"{TRANSFER} -k pending",
     ),
@@ -528,8 +528,8 @@ MUTATIONS = (
     Mutation(
         "the status line is silent about its failures",
         "lib/terminal/statusline.py",
-        "        if by_hand:\n            told",
-        "        if True:\n            told",
+        "        if by_hand:\n            message",
+        "        if True:\n            message",
         "tests/test_statusline.py",
     ),
     Mutation(
@@ -603,7 +603,7 @@ MUTATIONS = (
         "tests/report/test_command.py",
     ),
     Mutation(
-        "a report that fails leaves the older one and no litter",
+        "a report that fails leaves the older one and nothing else",
         "lib/commands/report.py",
         "            os.unlink(temporary, dir_fd=folder)\n",
         "            pass\n",
@@ -619,7 +619,7 @@ MUTATIONS = (
     Mutation(
         "rows in a database are proved when they are looked at",
         "lib/stores/sqlite/rows.py",
-        "if worth not in (records.OURS, self.worth):",
+        "if trust not in (records.OURS, self.trust):",
         "if False:",
         "tests/test_sqlite_store.py -k TestRows",
     ),
@@ -640,26 +640,26 @@ MUTATIONS = (
     Mutation(
         "a database is opened through no link",
         "lib/stores/sqlite/database.py",
-        "            if wrong:\n                told",
-        "            if False:\n                told",
+        "            if wrong:\n                message",
+        "            if False:\n                message",
         "tests/test_sqlite_store.py -k planted",
     ),
     Mutation(
-        "a database of another shape is set aside",
+        "a database of another shape is quarantined",
         "lib/stores/sqlite/database.py",
         "            if strange:\n",
         "            if False:\n",
         "tests/test_sqlite_faults.py -k another_shape",
     ),
     Mutation(
-        "a database of another program's in our place is set aside",
+        "a database of another program's in our place is quarantined",
         "lib/stores/sqlite/database.py",
         "        if self._own:  # the name",
         "        if False:  # the name",
         "tests/test_sqlite_faults.py -k another_shape",
     ),
     Mutation(
-        "of a database that was set aside only our own tables are read",
+        "of a database that was quarantined only our own tables are read",
         "lib/stores/sqlite/database.py",
         "                if table in ours:",
         "                if True:",
@@ -738,7 +738,7 @@ MUTATIONS = (
     Mutation(
         "a row of another's is JSON before it is read",
         "lib/stores/sqlite/rows.py",
-        "    if worth != records.OURS:\n        try:",
+        "    if trust != records.OURS:\n        try:",
         "    if False:\n        try:",
         "tests/test_sqlite_faults.py -k anothers_that_is_none",
     ),
@@ -815,7 +815,7 @@ MUTATIONS = (
     Mutation(
         "secrets are masked before they leave the machine",
         "lib/stores/redis/batches.py",
-        "masked = _masked(shelf, name, given)",
+        "masked = _masked(collection, name, given)",
         "masked = given",
         "tests/test_redis_store.py -k masked",
     ),
@@ -871,8 +871,8 @@ MUTATIONS = (
     Mutation(
         "a removal counts from when it was made",
         "lib/stores/redis/push.py",
-        "timestamps.removed(shelf, name, at, before), None",
-        "timestamps.removed(shelf, name, journal.now(), before), None",
+        "timestamps.removed(collection, name, at, before)",
+        "timestamps.removed(collection, name, journal.now(), before)",
         "tests/test_redis_store.py -k earlier_removal",
     ),
     Mutation(
@@ -934,19 +934,19 @@ MUTATIONS = (
     Mutation(
         "damage is no removal",
         "lib/stores/redis/store.py",
-        "        told = super()._set_aside(shelf, name, wrong)\n",
-        "        return super()._set_aside(shelf, name, wrong)\n",
+        "        message = super()._quarantine(collection, name, wrong)\n",
+        "        return super()._quarantine(collection, name, wrong)\n",
         "tests/test_redis_store.py -k damaged_here",
     ),
     Mutation(
-        "a secret's name withholds all that stands under it",
+        "a secret's name redacts all that stands under it",
         "lib/stores/redis/redact.py",
         "if name and _is_label(name):",
         "if name and _is_label(name) and isinstance(value, str):",
         "tests/test_withheld.py -k below",
     ),
     Mutation(
-        "what follows a label in a list is withheld",
+        "what follows a label in a list is redacted",
         "lib/stores/redis/redact.py",
         "if in_key or is_named or (before and _follows_label(before, each, shown)):",
         "if False:",
@@ -968,7 +968,7 @@ MUTATIONS = (
         "tests/test_withheld.py -k wherever",
     ),
     Mutation(
-        "a long line that holds a secret is withheld",
+        "a long line that holds a secret is redacted",
         "lib/stores/redis/redact.py",
         "            return MASK\n",
         "            pass\n",

@@ -28,7 +28,7 @@ COLUMNS = {
 lost     something that was there before, or was acknowledged, is not there
 mixed    neither the old state nor the new one
 blocked  an exit code or an output that could keep a tool from running, or a traceback
-leaked   something outside was touched or read, litter stays, or a text reached Claude or the disk
+leaked   something outside was touched or read, stale temporary files stays, or a text reached Claude or the disk
 stuck    the next run did not do its work by itself
 untrue   what was said is not what is
 """

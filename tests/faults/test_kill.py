@@ -1,4 +1,4 @@
-"""SIGKILL at every call that writes: old or new, nothing lost, no help needed, no litter."""
+"""SIGKILL at every call that writes: old or new, nothing lost, no help needed, no stale temporary files."""
 
 from __future__ import annotations
 

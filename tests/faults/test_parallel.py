@@ -226,7 +226,7 @@ class Hammer:
             self.trouble("lost", f"of {started} are left {sorted(seen['sessions'])}")
         for path in self.hooks.directory.rglob("*"):
             if ".tmp-" in path.name or ".damaged-" in path.name or path.name == ".restore.json":
-                self.trouble("leaked", f"litter: {path.name}")
+                self.trouble("leaked", f"stale temporary files: {path.name}")
 
     def _judge_session(self, session: str, seen: dict) -> None:
         journal = seen["sessions"][session]

@@ -81,8 +81,8 @@ def verb(*words: str, session: str = "") -> Step:
 
 def under(key: str, steps: tuple[Step, ...]) -> tuple[Step, ...]:
     """The steps, made by somebody who has another key."""
-    sealed_by = (("WORKFLOW_STATE_KEY", key),)
-    return tuple(replace(step, environment=(*step.environment, *sealed_by)) for step in steps)
+    signed_by = (("WORKFLOW_STATE_KEY", key),)
+    return tuple(replace(step, environment=(*step.environment, *signed_by)) for step in steps)
 
 
 def write_of(path: str, call: str, name: str = "PostToolUse", session: str = "s1", **more) -> Step:
@@ -358,14 +358,14 @@ def judge(prepared: Prepared, seen: dict, acknowledged: bool) -> list[Trouble]:
     """
     before, after, workload = prepared.before, prepared.after, prepared.workload
     troubles = [Trouble("lost", f"unreadable: {error}") for error in seen["errors"]]
-    for shelf in ("keys", "checkpoints"):
-        for name in {**before[shelf], **after[shelf], **seen[shelf]}:
-            was, new, now = (each[shelf].get(name) for each in (before, after, seen))
+    for collection in ("keys", "checkpoints"):
+        for name in {**before[collection], **after[collection], **seen[collection]}:
+            was, new, now = (each[collection].get(name) for each in (before, after, seen))
             if now not in (was, new):
                 kind = "lost" if now is None else "mixed"
-                troubles.append(Trouble(kind, f"{shelf} {name}: {now} is neither old nor new"))
+                troubles.append(Trouble(kind, f"{collection} {name}: {now} is neither old nor new"))
             elif acknowledged and now != new:
-                troubles.append(Trouble("lost", f"{shelf} {name}: acknowledged, but is {now}"))
+                troubles.append(Trouble("lost", f"{collection} {name}: acknowledged, but is {now}"))
     if workload.whole and belonging(seen, workload) not in (
         belonging(before, workload),
         belonging(after, workload),
@@ -478,7 +478,7 @@ def alike(root: Path, seen: dict) -> str:
 
 
 def afterwards(bench: Bench, prepared: Prepared, root: Path, seen: dict) -> list[Trouble]:
-    """The work is done again without help; the next session's start leaves no litter.
+    """The work is done again without help; the next session's start leaves no stale temporary files.
 
     `seen` is what the fault left, so that what the next run adds is known from it.
     """
@@ -500,7 +500,7 @@ def afterwards(bench: Bench, prepared: Prepared, root: Path, seen: dict) -> list
     done = start("later").run(root)
     if (done.returncode, done.stderr) != (0, b""):
         troubles.append(Trouble("stuck", f"the next start: {done.stderr.decode()[:300]}"))
-    troubles += [Trouble("leaked", f"{path} stays") for path in litter(root)]
+    troubles += [Trouble("leaked", f"{path} stays") for path in stale(root)]
     last = bench.look(root, workload.session)
     troubles += [Trouble("lost", f"after the next start: {error}") for error in last["errors"]]
     for stem, session in prepared.before["sessions"].items():
@@ -521,7 +521,7 @@ def backdate(root: Path) -> None:
                 os.utime(os.path.join(parent, name), (stamp, stamp))
 
 
-def litter(root: Path) -> list[str]:
+def stale(root: Path) -> list[str]:
     """Files that no document describes, and those that should say something and are empty."""
     found = []
     state = root / "project" / ".claude" / "state"

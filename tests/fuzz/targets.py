@@ -45,11 +45,11 @@ def event(data: bytes) -> None:
     records = []
     for facts in journal.facts_of(given, "/project"):
         facts = {"v": journal.VERSION, "at": "2026-11-23T14:31:05.123Z", **facts}
-        line = journal.seal(given.session, facts, KEY)
+        line = journal.sign(given.session, facts, KEY)
         assert line.count(b"\n") == 2
         assert len(line) <= 8192, len(line)
-        worth, record = read_line(line.strip(b"\n"), given.session, KEY)
-        assert worth == OURS
+        trust, record = read_line(line.strip(b"\n"), given.session, KEY)
+        assert trust == OURS
         assert {**record, "v": 1} == {**json.loads(json.dumps(facts)), "v": 1}
         records.append(record)
     live = folding.fold(folding.empty(given.session), records, rules.Rules())
@@ -60,15 +60,15 @@ def event(data: bytes) -> None:
 
 def line(data: bytes) -> None:
     """A journal's line of anybody's: never ours, never an exception."""
-    worth, record = read_line(data, "session", KEY)
-    assert worth != OURS
+    trust, record = read_line(data, "session", KEY)
+    assert trust != OURS
     assert record == {}
 
 
 def torn(data: bytes) -> None:
     """Garbage around a record costs the record nothing."""
     os.environ["WORKFLOW_STATE_KEY"] = "fuzz"
-    kept = journal.seal("session", {"v": 1, "at": "2026-11-23T14:31:05.123Z"}, journal.read_key())
+    kept = journal.sign("session", {"v": 1, "at": "2026-11-23T14:31:05.123Z"}, journal.read_key())
     with tempfile.TemporaryFile() as file:
         file.write(data + kept + data)
         file.flush()
@@ -88,7 +88,7 @@ def document(data: bytes) -> None:
             (place / file).write_bytes(data)
         store = JsonFiles(str(place))
         for act in (
-            store.pending,
+            store.unfinished,
             lambda: store.read(KEYS, "key"),
             lambda: store.read(CHECKPOINTS, "key"),
             lambda: store.names(KEYS),
@@ -322,9 +322,9 @@ def seeds() -> Iterator[tuple[str, bytes]]:
             yield "event", b"\0" + each
             fields = json.loads(each)
             facts = {"v": 1, "at": "2026-11-23T14:31:05.123Z", "event": "Stop"}
-            sealed = journal.seal("session", facts, b"")
-            yield "line", sealed.strip()
-            yield "torn", sealed
+            signed = journal.sign("session", facts, b"")
+            yield "line", signed.strip()
+            yield "torn", signed
             given = fields.get("tool_input")
             shell_words = given.get("command", "") if isinstance(given, dict) else ""
             for target in ("command", "secret", "words"):

@@ -1,7 +1,7 @@
 """What a stop owes other machines is sent by a process of its own, for which nobody waits.
 
 The client of a server takes longer to load than all of a stop, and a network takes what it takes.
-Should the process be killed, or the server be gone, the next one sends what is owed.
+Should the process be killed, or the server be gone, the next one sends what is pending.
 """
 
 from __future__ import annotations

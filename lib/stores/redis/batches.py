@@ -1,13 +1,13 @@
-"""What leaves the machine: rows and documents in parcels, each all or nothing, without secrets."""
+"""What leaves the machine: rows and documents in batches, each all or nothing, without secrets."""
 
 from __future__ import annotations
 
-from ...format.documents import data_of, sealed, verdict_on
+from ...format.documents import data_of, signed, verdict_on
 from ...format.json_text import dumps, loads
 from ...recording import journal
 from .. import KEYS
-from ..sqlite.database import keep_aside
-from .redact import withhold
+from ..sqlite.database import quarantine_bytes
+from .redact import redact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ return 1
 """Takes the prefix and a list; removes its rows and gives 1, unless a document refers to them."""
 
 
-class Parcel:
+class Batch:
     """Rows and documents that are sent at once, and that arrive all or not at all."""
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class Parcel:
 
     def add(
         self,
-        shelf: str,
+        collection: str,
         name: str,
         number: int | None,
         before: str,
@@ -104,12 +104,12 @@ class Parcel:
         needs: list[tuple[int, int]],
     ) -> None:
         """A document with the lists it needs up to which marks; or that it was removed."""
-        about: Document = {"name": f"{shelf}/{name}", "before": before, "stamp": stamp}
+        about: Document = {"name": f"{collection}/{name}", "before": before, "stamp": stamp}
         about["needs"] = [{"list": str(list_), "mark": mark} for list_, mark in needs]
         if data is not None:
             about["data"] = data.decode()
         self._documents.append(about)
-        self._numbers.append((shelf, name, number, stamp))
+        self._numbers.append((collection, name, number, stamp))
         self.size += len(data or b"") + 100
 
     def add_rows(self, list_: int, has: int, mark: int, versions: list[Any]) -> None:
@@ -137,45 +137,45 @@ class Parcel:
                 "UPDATE shared_lists SET mark = max(mark, ?), sent = max(sent, ?) WHERE list = ?",
                 reached,
             )
-        for shelf, name, number, stamp in self._numbers:
-            each = f"{shelf}/{name}"
+        for collection, name, number, stamp in self._numbers:
+            each = f"{collection}/{name}"
             if each in lost and each not in PUBLISHED:
-                keep_aside(database.execute, shelf, name, LOSES)
+                quarantine_bytes(database.execute, collection, name, LOSES)
             known = "" if each in lost else stamp
             database.execute(
-                "INSERT OR REPLACE INTO shared VALUES (?, ?, ?, ?, 0)", (shelf, name, number, known)
+                "INSERT OR REPLACE INTO shared VALUES (?, ?, ?, ?, 0)",
+                (collection, name, number, known),
             )
         for each, data in zip(answer[1][::2], answer[1][1::2]):
             if each.decode() not in PUBLISHED:
-                shelf, _, name = each.decode().partition("/")
+                collection, _, name = each.decode().partition("/")
                 database.execute(
                     "INSERT INTO damaged VALUES (?, ?, ?, ?, ?)",
-                    (shelf, name, journal.now(), WINS, data),
+                    (collection, name, journal.now(), WINS, data),
                 )
 
 
-def without_secrets(shelf: str, name: str, document: Document, data: bytes) -> bytes:
+def without_secrets(collection: str, name: str, document: Document, data: bytes) -> bytes:
     """A document's bytes for others, without the secrets that people saved in its values."""
     given = loads(data.decode())
-    masked = _masked(shelf, name, given)
+    masked = _masked(collection, name, given)
     if masked == given:
         return data
     if verdict_on(name, document) == "ours":
-        return bytes(sealed(name, masked).data)
+        return bytes(signed(name, masked).data)
     masked.pop("check", None)  # it is of what was masked, and not ours to make anew
     return bytes(data_of(masked))
 
 
-def _masked(shelf: str, name: str, document: Document) -> Document:
+def _masked(collection: str, name: str, document: Document) -> Document:
     """A document without the secrets that people saved in its values.
 
     What a session recorded was masked before it reached the disk.
     """
-    if shelf == KEYS:
-        return {**document, "value": withhold(document["value"], name)}
+    if collection == KEYS:
+        return {**document, "value": redact(document["value"], name)}
     keys = {
-        key: {**kept, "value": withhold(kept["value"], key)}
-        for key, kept in document["keys"].items()
+        key: {**kept, "value": redact(kept["value"], key)} for key, kept in document["keys"].items()
     }
     for key, kept in keys.items():
         if kept != document["keys"][key]:

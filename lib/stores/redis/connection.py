@@ -114,8 +114,8 @@ class Talking:
         redis = _package()
         if not isinstance(error, (redis.RedisError, OSError)):
             return False
-        told = str(error)
-        word, _, rest = told.partition(" ")
+        message = str(error)
+        word, _, rest = message.partition(" ")
         if word == "BEHIND":
             list_, mark = rest.split()[:2]
             self.behind = int(list_), int(mark)
@@ -127,7 +127,7 @@ class Talking:
             ) from None
         # The kind of trouble only: the client's own words may quote what they should not.
         kind = type(error).__name__
-        raise StoreError(f"{self._place}: {kind}; what is owed stays owed") from None
+        raise StoreError(f"{self._place}: {kind}; what is pending stays pending") from None
 
 
 def _package() -> Any:
@@ -161,8 +161,8 @@ def bounded(act: Callable[[], None], seconds: float, place: str) -> None:
             failed.append(error)
         except Exception as error:  # noqa: BLE001
             # Whatever may answer at an address, a session starts; and its words are not told.
-            told = f"{place} answers as no server of ours does ({type(error).__name__})"
-            failed.append(StoreError(told))
+            message = f"{place} answers as no server of ours does ({type(error).__name__})"
+            failed.append(StoreError(message))
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
@@ -171,6 +171,6 @@ def bounded(act: Callable[[], None], seconds: float, place: str) -> None:
         raise failed[0]
     if thread.is_alive():
         raise StoreError(
-            f"{place} has not answered within {seconds:g} seconds; what is owed is sent at the "
+            f"{place} has not answered within {seconds:g} seconds; what is pending is sent at the "
             "next exchange"
         )

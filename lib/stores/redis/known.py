@@ -9,7 +9,7 @@ removals      when what is owed as removed was removed
 
 from __future__ import annotations
 
-OWED = """
+PENDING = """
 SELECT documents.shelf, documents.name, documents.id FROM documents
 LEFT JOIN shared ON shared.shelf = documents.shelf AND shared.name = documents.name
 WHERE documents.shelf IN ('keys', 'checkpoints') AND documents.id IS NOT shared.id

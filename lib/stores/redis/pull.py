@@ -11,7 +11,7 @@ from ...format.documents import opened, verdict_on
 from ...format.json_text import dumps, loads
 from ...recording import journal
 from .. import CHECKPOINTS, KEYS, document_checks
-from ..sqlite.database import Asking, keep_aside
+from ..sqlite.database import Asking, quarantine_bytes
 from ..sqlite.rows import Ref
 from ..sqlite.store import Change
 from . import timestamps
@@ -34,7 +34,7 @@ WHERE list = ? AND since <= ? AND (until IS NULL OR until > ?) AND row != ''
 """
 
 
-class Taking:
+class Pull:
     """One exchange's taking, by a client of the server, under a project's prefix."""
 
     def __init__(self, store: Redis, server: Any, prefix: str) -> None:
@@ -52,15 +52,16 @@ class Taking:
         with Change(self._store):
             execute = self._store.database.open().execute
             known = {
-                f"{shelf}/{name}": stamp
-                for shelf, name, stamp in execute("SELECT shelf, name, stamp FROM shared")
+                f"{collection}/{name}": stamp
+                for collection, name, stamp in execute("SELECT shelf, name, stamp FROM shared")
             }
             for each, stamp in known.items():
-                # The server has it no more, though nobody removed it: it is owed again.
+                # The server has it no more, though nobody removed it: it is pending again.
                 if each not in there or (each in evicted and there[each] == stamp):
-                    shelf, _, name = each.partition("/")
+                    collection, _, name = each.partition("/")
                     execute(
-                        "UPDATE shared SET id = NULL WHERE shelf = ? AND name = ?", (shelf, name)
+                        "UPDATE shared SET id = NULL WHERE shelf = ? AND name = ?",
+                        (collection, name),
                     )
         news = [name for name, stamp in there.items() if known.get(name) != stamp]
         news.sort(key=lambda name: there[name], reverse=True)  # time may end before all are taken
@@ -188,91 +189,93 @@ class Taking:
 
         before  the stamp that its writer had seen
         """
-        shelf, _, name = each.partition("/")
-        if shelf not in (KEYS, CHECKPOINTS) or not journal.is_name(name):
+        collection, _, name = each.partition("/")
+        if collection not in (KEYS, CHECKPOINTS) or not journal.is_name(name):
             return
-        here, sent, known = self._store.standing(shelf, name)
+        here, sent, known = self._store.standing(collection, name)
         if data is None and not timestamps.is_removal(stamp):
             return  # the server lost it, and who has it sends it again
         if stamp < known:
-            self._store.owe(shelf, name, known)  # the server has gone back
-        elif here != sent and not self._yields(shelf, name, here, known, stamp):
+            self._store.owe(collection, name, known)  # the server has gone back
+        elif here != sent and not self._yields(collection, name, here, known, stamp):
             return
-        elif data is not None and self._is_unfit(shelf, name, data):
+        elif data is not None and self._is_unfit(collection, name, data):
             raise ValueError(each)
         else:
-            self._keep_what_goes(shelf, name, here == sent and before >= known, stamp, data)
+            self._keep_what_goes(collection, name, here == sent and before >= known, stamp, data)
             number = None
             if data is None:
-                self._store.remove(shelf, name)
+                self._store.remove(collection, name)
             else:
-                number = self._put_bytes(shelf, name, data)
-            self._store.note(shelf, name, number, stamp, theirs=True)
+                number = self._put_bytes(collection, name, data)
+            self._store.note(collection, name, number, stamp, theirs=True)
 
-    def _yields(self, shelf: str, name: str, here: int | None, known: str, stamp: str) -> bool:
+    def _yields(self, collection: str, name: str, here: int | None, known: str, stamp: str) -> bool:
         """Whether what was saved or removed here since is earlier than what the server has."""
         if here is None:
             at = self._store.database.open().execute(
-                "SELECT at FROM removals WHERE shelf = ? AND name = ?", (shelf, name)
+                "SELECT at FROM removals WHERE shelf = ? AND name = ?", (collection, name)
             )
-            return timestamps.removed(shelf, name, (at.fetchone() or [""])[0], known) < stamp
+            return timestamps.removed(collection, name, (at.fetchone() or [""])[0], known) < stamp
         try:
-            _, ours = self._store.outgoing(shelf, name, known)
+            _, ours = self._store.outgoing(collection, name, known)
         except (Damaged, NewerVersion):
             return True
         if ours == stamp:  # it had arrived, and only the answer was lost
-            self._store.note(shelf, name, here, stamp, theirs=False)
+            self._store.note(collection, name, here, stamp, theirs=False)
             return False
         return ours < stamp
 
-    def _is_unfit(self, shelf: str, name: str, data: bytes) -> bool:
+    def _is_unfit(self, collection: str, name: str, data: bytes) -> bool:
         """Whether it is nothing that a store writes."""
         if len(data) > document_checks.SIZE_LIMIT:
             return True
         try:
-            return bool(document_checks.examine(data, shelf, name, self._store.place)[1])
+            return bool(document_checks.examine(data, collection, name, self._store.place)[1])
         except NewerVersion:
             return False  # it is kept for a later version of ours
         except StoreError:
             return True
 
     def _keep_what_goes(
-        self, shelf: str, name: str, seen: bool, stamp: str, data: bytes | None
+        self, collection: str, name: str, seen: bool, stamp: str, data: bytes | None
     ) -> None:
         """Keep what was saved here aside where people could miss it.
 
         seen  whether who replaces or removes it had seen it
         """
-        if self._store.standing(shelf, name)[0] is None or f"{shelf}/{name}" in PUBLISHED:
+        if self._store.standing(collection, name)[0] is None or f"{collection}/{name}" in PUBLISHED:
             return
-        bytes_ = self._store.bytes_of(shelf, name)
-        document, wrong = self._store.examine(shelf, name)
+        bytes_ = self._store.bytes_of(collection, name)
+        document, wrong = self._store.examine(collection, name)
         ours = document is not None and not wrong and verdict_on(name, document) == records.OURS
         if not seen:
             why = LOSES
-        elif ours and document and without_secrets(shelf, name, document, bytes_) != bytes_:
+        elif ours and document and without_secrets(collection, name, document, bytes_) != bytes_:
             why = "held secrets that no other machine has, and was saved there"
         elif ours and not (
-            timestamps.is_our_removal(shelf, name, stamp) if data is None else _is_ours(name, data)
+            timestamps.is_our_removal(collection, name, stamp)
+            if data is None
+            else _is_ours(name, data)
         ):
             why = "was replaced or removed by who has not your key"
         else:
             return
-        keep_aside(self._store.database.open().execute, shelf, name, why)
-        self._store.notices.append(f"{self._store.where(shelf, name)} {why}: {KEPT}")
+        quarantine_bytes(self._store.database.open().execute, collection, name, why)
+        self._store.notices.append(f"{self._store.where(collection, name)} {why}: {KEPT}")
 
-    def _put_bytes(self, shelf: str, name: str, data: bytes) -> int:
-        """Write a document as it came, sealed by whoever wrote it; the number of its state."""
+    def _put_bytes(self, collection: str, name: str, data: bytes) -> int:
+        """Write a document as it came, signed by whoever wrote it; the number of its state."""
         execute = self._store.database.open().execute
         version = loads(data.decode()).get("v", journal.VERSION)
         refs = {(ref.list, ref.mark) for ref in _references(data)}
         written = execute(
             "INSERT OR REPLACE INTO documents (shelf, name, v, split, data) VALUES (?, ?, ?, ?, ?)",
-            (shelf, name, dumps(version), bool(refs), data),
+            (collection, name, dumps(version), bool(refs), data),
         )
-        execute("DELETE FROM refs WHERE shelf = ? AND name = ?", (shelf, name))
+        execute("DELETE FROM refs WHERE shelf = ? AND name = ?", (collection, name))
         for list_, mark in refs:
-            execute("INSERT INTO refs VALUES (?, ?, ?, ?)", (shelf, name, list_, mark))
+            execute("INSERT INTO refs VALUES (?, ?, ?, ?)", (collection, name, list_, mark))
         number: int = written.lastrowid
         return number
 

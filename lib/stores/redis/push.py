@@ -10,9 +10,9 @@ from ...recording import journal
 from ..sqlite.database import Asking
 from ..sqlite.store import Change
 from . import timestamps
-from .batches import DROP, PUT, Parcel
+from .batches import DROP, PUT, Batch
 from .connection import Talking
-from .known import OWED, REMOVED
+from .known import PENDING, REMOVED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,26 +30,26 @@ WHERE list = ? AND since > ? AND since <= ? ORDER BY since, id
 """
 
 
-class Giving:
+class Push:
     """One exchange's giving, by a client of the server, under a project's prefix."""
 
     def __init__(self, store: Redis, server: Any, prefix: str) -> None:
         self._store, self._server, self._prefix = store, server, prefix
 
     def run(self, give_up: float) -> None:
-        """Give all that is owed. Raises StoreError where time ends first."""
+        """Give all that is pending. Raises StoreError where time ends first."""
         put = self._server.register_script(PUT)
-        for parcel in self._parcels():
+        for batch in self._batches():
             if time.monotonic() > give_up:
                 raise StoreError(
-                    f"{self._store.place} cannot be given all at once; the rest stays owed"
+                    f"{self._store.place} cannot be given all at once; the rest stays pending"
                 )
-            with Talking(self._store.place) as told:
-                arguments = [str(journal.VERSION), dumps(parcel.document())]
+            with Talking(self._store.place) as message:
+                arguments = [str(journal.VERSION), dumps(batch.document())]
                 answer = put(keys=[self._prefix], args=arguments)
-            if told.behind:
+            if message.behind:
                 # The server has gone back, to a replica perhaps: what it lacks is sent again.
-                list_, mark = told.behind
+                list_, mark = message.behind
                 with Change(self._store):
                     self._store.database.open().execute(
                         "UPDATE shared_lists SET mark = min(mark, ?), sent = 0 WHERE list = ?",
@@ -58,11 +58,11 @@ class Giving:
                 self.run(give_up)
                 return
             with Change(self._store):
-                parcel.arrived(self._store.database.open(), answer)
+                batch.arrived(self._store.database.open(), answer)
         self._drop()
 
     def _drop(self) -> None:
-        """Have rows removed that were swept here and that no document in the server refers to."""
+        """Have rows removed that were cleaned up here and that no document there refers to."""
         with self._store.lock(), Asking(self._store.database):
             execute = self._store.database.open().execute
             unused = execute(
@@ -79,37 +79,45 @@ class Giving:
                         "DELETE FROM shared_lists WHERE list = ?", (list_,)
                     )
 
-    def _parcels(self) -> Iterator[Parcel]:
-        """What is owed, in parcels that each stand for themselves: rows before their documents."""
+    def _batches(self) -> Iterator[Batch]:
+        """What is pending, in batches that stand for themselves: rows before documents."""
         with self._store.lock(), Asking(self._store.database):
             execute = self._store.database.open().execute
-            owed = execute(OWED).fetchall()
+            owed = execute(PENDING).fetchall()
             removed = execute(REMOVED).fetchall()
-        parcel = Parcel()
-        for shelf, name, number in owed:
-            before = self._store.standing(shelf, name)[2]
+        batch = Batch()
+        for collection, name, number in owed:
+            before = self._store.standing(collection, name)[2]
             try:
-                data, stamp = self._store.outgoing(shelf, name, before)
+                data, stamp = self._store.outgoing(collection, name, before)
             except (Damaged, NewerVersion):
                 continue  # who reads it is told
             if data is None:
                 continue  # it went meanwhile
-            yield from self._rows_for(shelf, name)
-            parcel.add(shelf, name, number, before, stamp, data, self._store.needs(shelf, name))
-            if parcel.size > BYTES_AT_A_TIME:
-                yield parcel
-                parcel = Parcel()
-        for shelf, name, at in removed:
-            before = self._store.standing(shelf, name)[2]
-            parcel.add(
-                shelf, name, None, before, timestamps.removed(shelf, name, at, before), None, []
+            yield from self._rows_for(collection, name)
+            batch.add(
+                collection, name, number, before, stamp, data, self._store.needs(collection, name)
             )
-        if parcel.size:
-            yield parcel
+            if batch.size > BYTES_AT_A_TIME:
+                yield batch
+                batch = Batch()
+        for collection, name, at in removed:
+            before = self._store.standing(collection, name)[2]
+            batch.add(
+                collection,
+                name,
+                None,
+                before,
+                timestamps.removed(collection, name, at, before),
+                None,
+                [],
+            )
+        if batch.size:
+            yield batch
 
-    def _rows_for(self, shelf: str, name: str) -> Iterator[Parcel]:
+    def _rows_for(self, collection: str, name: str) -> Iterator[Batch]:
         """The rows that a document needs and the server lacks."""
-        for list_, mark in self._store.needs(shelf, name):
+        for list_, mark in self._store.needs(collection, name):
             execute = self._store.database.open().execute
             with Change(self._store):
                 execute("INSERT OR IGNORE INTO shared_lists VALUES (?, 0, 0, 0)", (list_,))
@@ -120,9 +128,9 @@ class Giving:
             versions = cursor.fetchmany(ROWS_AT_A_TIME)
             while has < mark:
                 following = cursor.fetchmany(ROWS_AT_A_TIME)
-                parcel = Parcel()
+                batch = Batch()
                 # The mark of the last may have more rows: it counts when all of them are sent.
                 reaches = versions[-1][1] - 1 if following else mark
-                parcel.add_rows(list_, has, reaches, [row for row in versions if row[0] > sent])
-                yield parcel
+                batch.add_rows(list_, has, reaches, [row for row in versions if row[0] > sent])
+                yield batch
                 has, versions = max(has, reaches), following

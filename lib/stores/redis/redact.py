@@ -1,6 +1,6 @@
-"""What of a value is withheld from other machines: the secrets in it, wherever they are.
+"""What of a value is redacted from other machines: the secrets in it, wherever they are.
 
-Where it is unclear whether something is a secret, it is withheld. The value itself stays as it is.
+Where it is unclear whether something is a secret, it is redacted. The value itself stays as it is.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NEXT = "something' something\" something"
 """What no pattern takes for a secret but for what is before it: a label, or an open quote."""
 
 
-def withhold(value: Any, name: str = "") -> Any:
+def redact(value: Any, name: str = "") -> Any:
     """A value that JSON holds, which stands under a name, without the secrets in it.
 
     Whatever stands under a secret's name goes, of whatever type and however deep.
@@ -58,7 +58,7 @@ def _dict(value: dict[str, Any]) -> dict[str, Any]:
             # Two that differed in their secrets only stay two.
             counts[name] = counts.get(name, 1) + 1
             shown = f"{name} {counts[name]}"
-        found[shown] = _whole(each) if is_pair and key == "value" else withhold(each, key)
+        found[shown] = _whole(each) if is_pair and key == "value" else redact(each, key)
     return found
 
 
@@ -76,7 +76,7 @@ def _list(value: list[Any]) -> list[Any]:
                 before = joined[-_TAIL:]
                 continue
         for each in portion:
-            shown = withhold(each)
+            shown = redact(each)
             if in_key or is_named or (before and _follows_label(before, each, shown)):
                 shown = _whole(each)
             found.append(shown)

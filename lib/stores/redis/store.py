@@ -4,17 +4,17 @@ Everything is written here first, and read here; `exchange` gives the server wha
 takes what others gave it. So a server that is slow or gone costs nothing but that, and whatever it
 lacks is what the next exchange sends: nothing is counted or queued that could be lost.
 
-    workflow-state:{<project>}:stamps        shelf/name -> its stamp, also when it was removed
-    workflow-state:{<project>}:befores       shelf/name -> the stamp that its writer had seen
-    workflow-state:{<project>}:documents     shelf/name -> the sealed document
-    workflow-state:{<project>}:needs         shelf/name -> the lists that it refers to
+    workflow-state:{<project>}:stamps        collection/name -> its stamp, also when it was removed
+    workflow-state:{<project>}:befores       collection/name -> the stamp that its writer had seen
+    workflow-state:{<project>}:documents     collection/name -> the signed document
+    workflow-state:{<project>}:needs         collection/name -> the lists that it refers to
     workflow-state:{<project>}:rows:<list>   versions of rows, by their mark
     workflow-state:{<project>}:marks         list -> the mark up to which the server has all rows
     workflow-state:{<project>}:format        the version of all this
 
 The later stamp of a document counts (stamps.py), here and in the one script that changes the
 server. What replaces what its writer had not seen is not the last word of it: the replaced one is
-kept aside. Stamps only grow, so a server that has gone back, to a replica or an old copy, is
+quarantined. Stamps only grow, so a server that has gone back, to a replica or an old copy, is
 noticed, and given again what it lost. Rows go before the documents that need them. All of it may be
 sent twice and is there once.
 """
@@ -35,7 +35,7 @@ from . import timestamps
 from .background import send
 from .batches import without_secrets
 from .connection import Talking, bounded, connect, place_of
-from .known import AGAIN, ELSEWHERE, KNOWN, OWED, REMOVED
+from .known import AGAIN, ELSEWHERE, KNOWN, PENDING, REMOVED
 from .project_name import project_name
 
 TYPE_CHECKING = False
@@ -93,7 +93,7 @@ class Redis(Sqlite):
             return 0
         with self.lock(), Asking(self.database):
             execute = self.database.open().execute
-            return len(execute(OWED).fetchall()) + len(execute(REMOVED).fetchall())
+            return len(execute(PENDING).fetchall()) + len(execute(REMOVED).fetchall())
 
     def elsewhere(self) -> list[str]:
         """The checkpoints that other machines made last, the latest first."""
@@ -117,8 +117,8 @@ class Redis(Sqlite):
             locks.release(lock)
 
     def _exchange(self, give_up: float, take: bool) -> None:
-        from .pull import Taking
-        from .push import Giving  # what a stop, which only tells another process, can do without
+        from .pull import Pull
+        from .push import Push  # what a stop, which only tells another process, can do without
 
         prefix = self.prefix()
         server = connect(self.server, max(0.05, give_up - time.monotonic()))
@@ -127,8 +127,8 @@ class Redis(Sqlite):
         if known is not None and known != str(journal.VERSION).encode():
             self._refuse(known)
         if take:
-            Taking(self, server, prefix).run(give_up)
-        Giving(self, server, prefix).run(give_up)
+            Pull(self, server, prefix).run(give_up)
+        Push(self, server, prefix).run(give_up)
 
     def _refuse(self, version: bytes) -> None:
         raise NewerVersion(
@@ -142,74 +142,79 @@ class Redis(Sqlite):
         """What the project's keys in the server begin with. Raises StoreError."""
         return f"workflow-state:{{{project_name(self.directory)}}}:"
 
-    def standing(self, shelf: str, name: str) -> tuple[int | None, int | None, str]:
+    def standing(self, collection: str, name: str) -> tuple[int | None, int | None, str]:
         """A document's state here, the one that the server is known to have, and its stamp."""
         with Asking(self.database):
-            found = self.database.open().execute(KNOWN, (shelf, name)).fetchone()
+            found = self.database.open().execute(KNOWN, (collection, name)).fetchone()
         return found[0], found[1], found[2] or ""
 
-    def needs(self, shelf: str, name: str) -> list[tuple[int, int]]:
+    def needs(self, collection: str, name: str) -> list[tuple[int, int]]:
         """The lists that a document refers to, and as of which marks."""
         with Asking(self.database):
             found: list[tuple[int, int]] = (
                 self.database.open()
-                .execute("SELECT list, mark FROM refs WHERE shelf = ? AND name = ?", (shelf, name))
+                .execute(
+                    "SELECT list, mark FROM refs WHERE shelf = ? AND name = ?", (collection, name)
+                )
                 .fetchall()
             )
         return found
 
-    def outgoing(self, shelf: str, name: str, before: str) -> tuple[bytes | None, str]:
+    def outgoing(self, collection: str, name: str, before: str) -> tuple[bytes | None, str]:
         """A document's bytes for others, its secrets masked, and its stamp."""
-        document = self.read(shelf, name)
+        document = self.read(collection, name)
         if document is None:
             return None, ""
-        data = without_secrets(shelf, name, document, self.bytes_of(shelf, name))
+        data = without_secrets(collection, name, document, self.bytes_of(collection, name))
         return data, timestamps.saved(document, data, before)
 
-    def bytes_of(self, shelf: str, name: str) -> bytes:
+    def bytes_of(self, collection: str, name: str) -> bytes:
         """A document's bytes as they are here, where there is one."""
         data: bytes = (
             self.database.open()
-            .execute("SELECT data FROM documents WHERE shelf = ? AND name = ?", (shelf, name))
+            .execute("SELECT data FROM documents WHERE shelf = ? AND name = ?", (collection, name))
             .fetchone()[0]
         )
         return data
 
-    def owe(self, shelf: str, name: str, known: str) -> None:
+    def owe(self, collection: str, name: str, known: str) -> None:
         """Give it again, with a stamp behind the one that is known."""
-        here = self.standing(shelf, name)[0]
-        self.note(shelf, name, AGAIN if here is None and known else None, known, theirs=False)
+        here = self.standing(collection, name)[0]
+        self.note(collection, name, AGAIN if here is None and known else None, known, theirs=False)
 
-    def note(self, shelf: str, name: str, number: int | None, stamp: str, theirs: bool) -> None:
+    def note(
+        self, collection: str, name: str, number: int | None, stamp: str, theirs: bool
+    ) -> None:
         """Note which state of a document, None for none, the server has, and its stamp."""
         self.database.open().execute(
             "INSERT OR REPLACE INTO shared VALUES (?, ?, ?, ?, ?)",
-            (shelf, name, number, stamp, theirs),
+            (collection, name, number, stamp, theirs),
         )
 
-    def _delete(self, shelf: str, name: str) -> bool:
+    def _delete(self, collection: str, name: str) -> bool:
         """Remove a document, and note when: others may save it later than that."""
-        done = super()._delete(shelf, name)
-        if done and shelf in (KEYS, CHECKPOINTS):
+        done = super()._delete(collection, name)
+        if done and collection in (KEYS, CHECKPOINTS):
             self.database.open().execute(
-                "INSERT OR REPLACE INTO removals VALUES (?, ?, ?)", (shelf, name, journal.now())
+                "INSERT OR REPLACE INTO removals VALUES (?, ?, ?)",
+                (collection, name, journal.now()),
             )
         return done
 
-    def remove(self, shelf: str, name: str) -> None:
+    def remove(self, collection: str, name: str) -> None:
         """Remove what another machine has removed."""
-        super()._delete(shelf, name)
+        super()._delete(collection, name)
 
-    def _set_aside(self, shelf: str, name: str, wrong: str) -> StoreError:
+    def _quarantine(self, collection: str, name: str, wrong: str) -> StoreError:
         """Nobody removed it: it is taken anew from the server, with all its rows."""
-        lists = [list_ for list_, _ in self.needs(shelf, name)]
-        told = super()._set_aside(shelf, name, wrong)
+        lists = [list_ for list_, _ in self.needs(collection, name)]
+        message = super()._quarantine(collection, name, wrong)
         with Asking(self.database):
             execute = self.database.open().execute
-            execute("DELETE FROM shared WHERE shelf = ? AND name = ?", (shelf, name))
+            execute("DELETE FROM shared WHERE shelf = ? AND name = ?", (collection, name))
             for list_ in lists:
                 execute("UPDATE shared_lists SET mark = 0, taken = 0 WHERE list = ?", (list_,))
-        return told
+        return message
 
     def _begin(self) -> None:
         super()._begin()

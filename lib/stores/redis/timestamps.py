@@ -29,10 +29,10 @@ def saved(document: Document, data: bytes, before: str) -> str:
     return f"{_behind(before, time)} {blake2b(data, digest_size=8).hexdigest()}"
 
 
-def removed(shelf: str, name: str, at: str, before: str) -> str:
+def removed(collection: str, name: str, at: str, before: str) -> str:
     """The stamp of a removal, which says who removed it to those who have the key."""
     head = _behind(before, at)
-    return f"{head} {REMOVED}{_proof(shelf, name, head)}"
+    return f"{head} {REMOVED}{_signature(collection, name, head)}"
 
 
 def is_removal(stamp: str) -> bool:
@@ -40,10 +40,10 @@ def is_removal(stamp: str) -> bool:
     return stamp.rpartition(" ")[2].startswith(REMOVED)
 
 
-def is_our_removal(shelf: str, name: str, stamp: str) -> bool:
+def is_our_removal(collection: str, name: str, stamp: str) -> bool:
     """Whether it was removed by who has the user's key."""
     head, _, what = stamp.rpartition(" ")
-    return bool(records.users_key()) and what == f"{REMOVED}{_proof(shelf, name, head)}"
+    return bool(records.users_key()) and what == f"{REMOVED}{_signature(collection, name, head)}"
 
 
 def _behind(before: str, time: str) -> str:
@@ -55,5 +55,7 @@ def _behind(before: str, time: str) -> str:
     return f"{before[:TIME]} {int(number) + 1 if number.isdecimal() else 0:06d}"
 
 
-def _proof(shelf: str, name: str, head: str) -> str:
-    return journal.proof(f"{shelf}/{name}", f"{head} removed".encode(), records.users_key())
+def _signature(collection: str, name: str, head: str) -> str:
+    return journal.signature(
+        f"{collection}/{name}", f"{head} removed".encode(), records.users_key()
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..sqlite.database import Asking
 from .connection import SILENCE, Talking, connect
-from .known import OWED
+from .known import PENDING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,15 +63,15 @@ def not_there(store: Redis) -> list[str]:
             there = server.zcount(f"{prefix}rows:{list_}", "-inf", mark)
         if there < count or int(marks.get(str(list_).encode(), 0)) < mark:
             short.add(list_)
-    cut = {(shelf, name) for shelf, name, list_ in _ask(store, _REFS) if list_ in short}
-    missing = [f"{shelf} {name}" for shelf, name, _ in _ask(store, OWED)]
-    for shelf, name, stamp in _ask(store, _KNOWN):
-        key = f"{shelf}/{name}".encode()
+    cut = {(collection, name) for collection, name, list_ in _ask(store, _REFS) if list_ in short}
+    missing = [f"{collection} {name}" for collection, name, _ in _ask(store, PENDING)]
+    for collection, name, stamp in _ask(store, _KNOWN):
+        key = f"{collection}/{name}".encode()
         there = stamps.get(key, b"").decode()
         # A later one is another machine's, which has replaced or removed ours meanwhile.
         is_there = there > stamp or (there == stamp and key in held)
-        if not is_there or (shelf, name) in cut:
-            missing.append(f"{shelf} {name}")
+        if not is_there or (collection, name) in cut:
+            missing.append(f"{collection} {name}")
     return missing
 
 

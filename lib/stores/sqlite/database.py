@@ -1,7 +1,7 @@
 """The database of the SQLite store: opened as what a repository may have planted, looked after.
 
 SQLite opens files by path and follows links; so what lies there, and what lies beside it, is looked
-at first. A database that is none any more is set aside with all that belongs to it, and what can
+at first. A database that is none any more is quarantined with all that belongs to it, and what can
 be read of it is taken over into a new one.
 """
 
@@ -14,7 +14,7 @@ import time
 from ...disk import locks, temporary
 from ...errors import Busy, Damaged, StoreError
 from ...recording import journal
-from ...recording.first_use import furnish, make_directories
+from ...recording.first_use import initialize, make_directories
 from ..document_checks import SIZE_LIMIT, refuse_newer
 from .deadline import Deadline
 from .schema import CONTENTS, SCHEMA, own, statements, strangeness
@@ -105,7 +105,7 @@ class Database:
             if self._own:
                 folder = journal.open_state(self.directory, create)
                 if create:
-                    furnish(folder)
+                    initialize(folder)
                 return folder
             parent = os.path.dirname(self.path)
             if create:
@@ -179,10 +179,10 @@ class Database:
                 continue
             wrong = _wrong_kind(status)
             if wrong:
-                told = f"{self.path}{suffix} {wrong}"
+                message = f"{self.path}{suffix} {wrong}"
                 if not self._own:
-                    raise StoreError(f"{told}; it is not used: move it away")
-                raise Damaged(f"{told}; {_move(folder, file + suffix)}")
+                    raise StoreError(f"{message}; it is not used: move it away")
+                raise Damaged(f"{message}; {_move(folder, file + suffix)}")
             found[suffix] = (status.st_dev, status.st_ino)
         return found[""] + found.get("-wal", (0, 0)) if "" in found else ()
 
@@ -308,15 +308,15 @@ class Database:
             return
         self.deadline.give_up = time.monotonic() + CHECK_SECONDS
         try:
-            told = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+            message = database.execute("PRAGMA quick_check(1)").fetchone()[0]
         except engine.OperationalError as error:
             if self.deadline.raised or "interrupted" not in str(error):
                 raise
-            told = "ok"  # so far, and whoever reads the rest is told of it
+            message = "ok"  # so far, and whoever reads the rest is told of it
         finally:
             self.deadline.give_up = float("inf")
-        if told != "ok":
-            raise engine.DatabaseError(f"malformed: {told}")
+        if message != "ok":
+            raise engine.DatabaseError(f"malformed: {message}")
         try:
             database.execute("UPDATE facts SET value = ? WHERE name = 'boot'", (_boot(),))
         except engine.OperationalError:
@@ -360,12 +360,12 @@ class Database:
         except OSError as error:
             raise self._failed(error) from error
 
-    def sweep(self) -> None:
+    def clean_up(self) -> None:
         """Remove what killed writers left in the state directory."""
         folder = self._folder(create=False) if self._own else None
         if folder is not None:
             try:
-                temporary.sweep(folder)
+                temporary.clean_up(folder)
             except OSError as error:
                 raise self._failed(error) from error
             finally:
@@ -389,48 +389,52 @@ class Database:
                 database.execute("ROLLBACK")
             raise
 
-    def retire(self, told: str) -> StoreError:
+    def retire(self, message: str) -> StoreError:
         """Set a database aside that is none any more, and take over what can be read of it.
 
         The caller has proof about its content. Returns what to raise.
         """
         if self.only_read:
-            return StoreError(f"{self.path} is damaged ({told}); nothing can be set aside there")
+            return StoreError(
+                f"{self.path} is damaged ({message}); nothing can be quarantined there"
+            )
         opened = self._open
         self._close()
-        if not self._own and "not a database" in told:
+        if not self._own and "not a database" in message:
             return StoreError(f"{self.path} is not a database; it is not used: move it away")
         try:
             lock = -1 if self.held else self.acquire()
         except StoreError as error:
-            return Damaged(f"{self.path} is damaged ({told}), and cannot be set aside: {error}")
+            return Damaged(
+                f"{self.path} is damaged ({message}), and cannot be quarantined: {error}"
+            )
         try:
             folder = self._folder(create=True)
             if folder is None:
-                return Damaged(f"{self.path} is damaged ({told})")
+                return Damaged(f"{self.path} is damaged ({message})")
             try:
                 file = os.path.basename(self.path)
                 status = os.stat(file, dir_fd=folder, follow_symlinks=False)
                 if opened and opened[1][:2] != (status.st_dev, status.st_ino):
-                    return Damaged(f"{self.path} was damaged ({told}), and has been set aside")
+                    return Damaged(f"{self.path} was damaged ({message}), and has been quarantined")
                 kept = _move(folder, file, *SIDECARS)
             finally:
                 os.close(folder)
             saved = self._salvage(kept)
         except OSError as error:
             return Damaged(
-                f"{self.path} is damaged ({told}) and could not be moved: {error.strerror}"
+                f"{self.path} is damaged ({message}) and could not be moved: {error.strerror}"
             )
         finally:
             if lock >= 0:
                 locks.release(lock)
         return Damaged(
-            f"{self.path} is damaged ({told}); it is kept as {kept}, and {saved} documents that "
+            f"{self.path} is damaged ({message}); it is kept as {kept}, and {saved} documents that "
             "could be read were taken over into a new one"
         )
 
     def _salvage(self, kept: str) -> int:
-        """Copy what can be read of a database that was set aside; how many documents that was.
+        """Copy what can be read of a database that was quarantined; how many documents that was.
 
         Of one that was planted nothing is run: only tables are read that are as this store makes
         them, and only written to here.
@@ -480,15 +484,15 @@ class Asking:
         if engine is None or not isinstance(error, engine.Error):
             return
         self._database.deadline.tell()
-        told, path = str(error), self._database.path
-        if "locked" in told or "busy" in told:
+        message, path = str(error), self._database.path
+        if "locked" in message or "busy" in message:
             raise Busy(
                 f"{path} has been held by another process for {locks.LOCK_SECONDS:g} seconds; "
                 "nothing was changed, try again"
             ) from error
-        if any(each in told for each in _NOT_OURS):
-            raise self._database.retire(told) from error
-        raise StoreError(f"{path}: {told}") from error
+        if any(each in message for each in _NOT_OURS):
+            raise self._database.retire(message) from error
+        raise StoreError(f"{path}: {message}") from error
 
 
 class Savepoint:
@@ -525,13 +529,13 @@ class _Transaction:
             self._database.execute("COMMIT" if error is None else "ROLLBACK")
 
 
-def keep_aside(execute: Callable[..., Any], shelf: str, name: str, why: str) -> str:
+def quarantine_bytes(execute: Callable[..., Any], collection: str, name: str, why: str) -> str:
     """Copy a document into the table `damaged`; the time that it is found under."""
     at = journal.now()
     execute(
         "INSERT INTO damaged SELECT shelf, name, ?, ?, data FROM documents "
         "WHERE shelf = ? AND name = ?",
-        (at, why, shelf, name),
+        (at, why, collection, name),
     )
     return at
 

@@ -1,4 +1,4 @@
-"""The rows of sessions' tables in the database: found as of a mark, added, and swept.
+"""The rows of sessions' tables in the database: found as of a mark, added, and cleaned up.
 
 Rows are only ever added, under the next mark of their list. A table of an older mark that goes on
 after others have added to its list first puts back what these changed.
@@ -28,7 +28,7 @@ RETIRED = 3600
 """Seconds for which a row that no checkpoint needs is left to readers who began before."""
 
 PORTION = 5000
-"""Rows that are read at a time, or that one step of a sweep removes."""
+"""Rows that are read at a time, or that one step of a cleanup removes."""
 
 _FIND = """
 SELECT place, row, "check" FROM rows INDEXED BY rows_by_name
@@ -67,8 +67,8 @@ _EMPTY = "DELETE FROM rows WHERE id IN (SELECT id FROM rows WHERE list = ? LIMIT
 class Lists:
     """The rows in a database.
 
-    lose  sets a document aside, of a shelf and a name, whose rows are not what they were; gives
-          what to raise
+    lose  quarantines a document, of a collection and a name, whose rows are not what they were;
+          gives what to raise
     """
 
     def __init__(self, database: Database, lose: Callable[[str, str, str], Exception]) -> None:
@@ -103,7 +103,7 @@ class Lists:
         """Store what is new in a table; the reference to all of it."""
         if not isinstance(table, Rows):
             return self._store_whole(session, member, rows_of(table))
-        if table.worth == records.OURS and table.source.path == self.path:
+        if table.trust == records.OURS and table.source.path == self.path:
             found = self._execute(_MADE, (table.ref.list,)).fetchone()
             if not found or found[0]:  # lists of other machines are theirs to add to
                 return self._append(table)
@@ -222,7 +222,7 @@ class Lists:
         )
         return table
 
-    def sweep(self, before: int) -> int:
+    def clean_up(self, before: int) -> int:
         """One step of it: how many rows went."""
         removed: int = self._execute(_UNNEEDED, (before, PORTION)).rowcount
         for (list_,) in self._execute(_UNUSED, (before,)).fetchall():

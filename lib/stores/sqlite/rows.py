@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
         def all_rows(self, ref: Ref) -> Iterator[list[tuple[str, Kept]]]: ...
 
-        def lose(self, shelf: str, name: str, wrong: str) -> Exception: ...
+        def lose(self, collection: str, name: str, wrong: str) -> Exception: ...
 
 
 SUMS = (1 << 64) - 1
@@ -65,27 +65,27 @@ def weight(check: str) -> int:
 
 def path_weight(name: str, place: int) -> int:
     """What a path adds to the sum of its table's paths."""
-    return int(journal.proof(name, str(place).encode(), b""), 16)
+    return int(journal.signature(name, str(place).encode(), b""), 16)
 
 
-def _worth(name: str, kept: Kept, key: bytes) -> str:
+def _trust(name: str, kept: Kept, key: bytes) -> str:
     """What a row is worth: a database that was planted may have anything in its place."""
     place, row, check = kept
     if not (type(name) is type(row) is type(check) is str and type(place) is int):
         return records.DAMAGED
-    worth = records.verdict(name, f"{place}\n{row}".encode(), check, key)
-    if worth != records.OURS:
+    trust = records.verdict(name, f"{place}\n{row}".encode(), check, key)
+    if trust != records.OURS:
         try:
             if (
                 isinstance(path_of(name), str)
                 and isinstance(loads(row), dict)
                 and weight(check) >= 0
             ):
-                return worth
+                return trust
         except (ValueError, RecursionError):
             pass
         return records.DAMAGED
-    return worth
+    return trust
 
 
 _REF = ("list", "mark", "count", "next", "rows", "paths")
@@ -144,13 +144,13 @@ class Rows(Table):
         "origin",
         "ref",
         "source",
-        "worth",
+        "trust",
     )
 
-    def __init__(self, source: Source, ref: Ref, origin: tuple[str, str], worth: str) -> None:
+    def __init__(self, source: Source, ref: Ref, origin: tuple[str, str], trust: str) -> None:
         super().__init__()
         self.source, self.ref, self.origin = source, ref, origin
-        self.worth = worth
+        self.trust = trust
         self._key: bytes | None = None
         self._new: dict[str, Row] = {}
         self._gone: set[str] = set()
@@ -159,7 +159,7 @@ class Rows(Table):
 
     def copy(self) -> Rows:
         """A table of its own, of the same rows."""
-        copy = Rows(self.source, self.ref, self.origin, self.worth)
+        copy = Rows(self.source, self.ref, self.origin, self.trust)
         copy._new, copy._gone, copy._found = dict(self._new), set(self._gone), self._found
         copy._count, copy._paths, copy._key = self._count, self._paths, self._key
         return copy
@@ -176,9 +176,9 @@ class Rows(Table):
         if kept is not None:
             if self._key is None:
                 self._key = records.users_key()
-            worth = _worth(name, kept, self._key)
-            if worth not in (records.OURS, self.worth):
-                raise self.source.lose(*self.origin, f"has a row that is {worth}")
+            trust = _trust(name, kept, self._key)
+            if trust not in (records.OURS, self.trust):
+                raise self.source.lose(*self.origin, f"has a row that is {trust}")
         self._found[name] = kept
 
     def _counts(self, name: str) -> Kept | None:
@@ -279,7 +279,7 @@ class Rows(Table):
 
     def move(self, source: Source, ref: Ref) -> None:
         """All of it is stored elsewhere: this is the table of that place now."""
-        self.source, self.worth = source, records.OURS
+        self.source, self.trust = source, records.OURS
         self._found = {}
         self.settle(ref, {})
 

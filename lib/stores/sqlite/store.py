@@ -1,6 +1,6 @@
 """The SQLite store: one database, in which only what is new is written.
 
-    documents   shelf and name -> the document's bytes, sealed
+    documents   collection and name -> the document's bytes, signed
     rows        the files of sessions, each version of each: what counts as of a mark
     lists       which rows belong together, and the newest mark of each
     refs        which document needs which rows
@@ -10,7 +10,7 @@ A checkpoint of a session holds references in place of its tables (rows.py), so 
 its turn changed, however many files there are. Rows are only ever added: a reader who has an
 older checkpoint open still finds its own. Those that no checkpoint needs go an hour later.
 
-A document's seal covers its references, these the sum of their rows, and each row has a check
+A document's sign covers its references, these the sum of their rows, and each row has a check
 value of its own: a database that came with a clone is told from the user's own as files are.
 
 A replacement of all keys is one transaction, which leaves a note; whoever writes next finishes
@@ -24,13 +24,13 @@ import time
 from ...disk import locks
 from ...errors import Damaged, StoreError
 from ...format import records
-from ...format.documents import TABLES, Sealed, data_of, sealed
+from ...format.documents import TABLES, Signed, data_of, signed
 from ...format.file_table import Paths, Table
 from ...format.json_text import dumps
 from ...recording import journal
 from .. import KEYS
 from ..document_checks import INTENT, SIZE_LIMIT, examine, refuse_large
-from .database import Asking, Database, Savepoint, keep_aside
+from .database import Asking, Database, Savepoint, quarantine_bytes
 from .row_lists import PORTION, RETIRED, Lists
 from .rows import Ref, Rows
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from .. import Document
 
-SWEEP_SECONDS = 0.2
+CLEANUP_SECONDS = 0.2
 
 
 class Sqlite:
@@ -61,22 +61,22 @@ class Sqlite:
 
     # --- reading ---
 
-    def read(self, shelf: str, name: str) -> Document | None:
+    def read(self, collection: str, name: str) -> Document | None:
         """The document, or None when there is none. Raises Damaged, NewerVersion, StoreError."""
-        document, wrong = self.examine(shelf, name)
+        document, wrong = self.examine(collection, name)
         if not wrong:
             return document
         with self.lock():
-            document, wrong = self.examine(shelf, name)  # a writer may have replaced it
+            document, wrong = self.examine(collection, name)  # a writer may have replaced it
             if not wrong:
                 return document
-            raise self._set_aside(shelf, name, wrong)
+            raise self._quarantine(collection, name, wrong)
 
-    def _seen(self, shelf: str, name: str) -> tuple[int, str, str]:
-        return self.database.openings, shelf, name
+    def _seen(self, collection: str, name: str) -> tuple[int, str, str]:
+        return self.database.openings, collection, name
 
-    def examine(self, shelf: str, name: str) -> tuple[Document | None, str]:
-        """A document and what is wrong with it, "" for nothing; it is not set aside.
+    def examine(self, collection: str, name: str) -> tuple[Document | None, str]:
+        """A document and what is wrong with it, "" for nothing; it is not quarantined.
 
         Raises NewerVersion and StoreError.
         """
@@ -87,31 +87,31 @@ class Sqlite:
             found = database.execute(
                 "SELECT id, split, CASE WHEN typeof(data) = 'blob' AND length(data) > ? THEN NULL "
                 "ELSE data END FROM documents WHERE shelf = ? AND name = ?",
-                (SIZE_LIMIT, shelf, name),
+                (SIZE_LIMIT, collection, name),
             ).fetchone()
             if found and found[2] is None:
-                raise self.database.retire(f"{self.where(shelf, name)} is too big")
+                raise self.database.retire(f"{self.where(collection, name)} is too big")
         if found is None:
             return None, ""
         number, split, data = found
         if not isinstance(data, bytes):
             return None, "is not bytes"
-        where = self.where(shelf, name)
-        document, wrong = examine(data, shelf, name, where)
+        where = self.where(collection, name)
+        document, wrong = examine(data, collection, name, where)
         if document is not None and split and not wrong:
-            wrong = self._join(shelf, name, document)
+            wrong = self._join(collection, name, document)
         if not wrong:
-            self._known[self._seen(shelf, name)] = number
+            self._known[self._seen(collection, name)] = number
         return document, wrong
 
-    def _join(self, shelf: str, name: str, document: Document) -> str:
+    def _join(self, collection: str, name: str, document: Document) -> str:
         """Put tables in the place of a document's references; what is wrong with these, or ""."""
         refs = document.pop("rows", None)
-        worth = document.worth if isinstance(document, Sealed) else records.FOREIGN
+        trust = document.trust if isinstance(document, Signed) else records.FOREIGN
         try:
             for member, given in refs.items() if isinstance(refs, dict) else ():
                 ref = Ref.of(given)
-                table = Rows(self._lists, ref, (shelf, name), worth)
+                table = Rows(self._lists, ref, (collection, name), trust)
                 kind, _, key = member.partition("/")
                 if kind == "session":
                     document["session"][key] = table
@@ -123,41 +123,43 @@ class Sqlite:
             return f"has references that are none ({error})"
         return ""
 
-    def names(self, shelf: str) -> list[str]:
-        """The names on a shelf, sorted."""
+    def names(self, collection: str) -> list[str]:
+        """The names in a collection, sorted."""
         database = self.database.open()
         if database is None:
             return []
         with Asking(self.database):
             found = database.execute(
-                "SELECT name FROM documents WHERE shelf = ? ORDER BY name", (shelf,)
+                "SELECT name FROM documents WHERE shelf = ? ORDER BY name", (collection,)
             )
             # What nobody could ask for by its name is not of this store's making.
             return [name for (name,) in found if isinstance(name, str) and journal.is_name(name)]
 
-    def pending(self) -> Document | None:
+    def unfinished(self) -> Document | None:
         """The note of a `replace_keys` that is not done yet, but seen by readers already."""
         intent = self.read(INTENT, INTENT)
         return None if intent is None else intent.get("note") or {}
 
-    def lose(self, shelf: str, name: str, wrong: str) -> StoreError:
+    def lose(self, collection: str, name: str, wrong: str) -> StoreError:
         """Set a document aside whose rows are not what they were; what to raise.
 
         In the middle of a change that is done when the change has been taken back.
         """
         if self._lost is None:
             with self.lock():
-                return self._set_aside(shelf, name, wrong)
-        self._lost.append((shelf, name, wrong))
-        return Damaged(f"{self.where(shelf, name)} {wrong}; it is set aside")
+                return self._quarantine(collection, name, wrong)
+        self._lost.append((collection, name, wrong))
+        return Damaged(f"{self.where(collection, name)} {wrong}; it is quarantined")
 
-    def _set_aside(self, shelf: str, name: str, wrong: str) -> StoreError:
+    def _quarantine(self, collection: str, name: str, wrong: str) -> StoreError:
         database = self.database.open(create=True)
         with Asking(self.database), Savepoint(self.database):
-            now = keep_aside(database.execute, shelf, name, wrong)
-            database.execute("DELETE FROM documents WHERE shelf = ? AND name = ?", (shelf, name))
-            database.execute("DELETE FROM refs WHERE shelf = ? AND name = ?", (shelf, name))
-        where = self.where(shelf, name)
+            now = quarantine_bytes(database.execute, collection, name, wrong)
+            database.execute(
+                "DELETE FROM documents WHERE shelf = ? AND name = ?", (collection, name)
+            )
+            database.execute("DELETE FROM refs WHERE shelf = ? AND name = ?", (collection, name))
+        where = self.where(collection, name)
         return Damaged(f"{where} {wrong}; its bytes are kept in the table `damaged`, of {now}")
 
     # --- writing ---
@@ -170,58 +172,58 @@ class Sqlite:
         return begins
 
     def end_change(self) -> None:
-        """Set aside what was found damaged meanwhile."""
+        """Quarantined what was found damaged meanwhile."""
         lost, self._lost = self._lost or [], None
-        for shelf, name, wrong in lost:
-            self._set_aside(shelf, name, wrong)
+        for collection, name, wrong in lost:
+            self._quarantine(collection, name, wrong)
 
     @staticmethod
-    def seal(_name: str, document: Document) -> Document:
-        """The document to be sealed when its rows are stored, which its seal is to cover."""
-        return Sealed(document, b"", records.OURS)
+    def sign(_name: str, document: Document) -> Document:
+        """The document to be signed when its rows are stored, which its sign is to cover."""
+        return Signed(document, b"", records.OURS)
 
-    def write(self, shelf: str, name: str, document: Document) -> None:
+    def write(self, collection: str, name: str, document: Document) -> None:
         """Put the document in place of any older one, durably."""
         with Change(self):
-            self._put(shelf, name, document)
+            self._put(collection, name, document)
 
-    def _put(self, shelf: str, name: str, document: Document) -> None:
-        self._refuse_newer(shelf, name)
+    def _put(self, collection: str, name: str, document: Document) -> None:
+        self._refuse_newer(collection, name)
         refs: dict[str, Ref] = {}
-        if isinstance(document, Sealed) and not document.data:
+        if isinstance(document, Signed) and not document.data:
             whole = self._split(document, refs)
             if refs:
                 whole["rows"] = {member: ref.document() for member, ref in refs.items()}
-            data = bytes(sealed(name, whole).data)
+            data = bytes(signed(name, whole).data)
         else:
             data = bytes(data_of(document))
-        refuse_large(data, self.where(shelf, name))
+        refuse_large(data, self.where(collection, name))
         execute = self.database.open().execute
         version = document.get("v", journal.VERSION)
         written = execute(
             "INSERT OR REPLACE INTO documents (shelf, name, v, split, data) VALUES (?, ?, ?, ?, ?)",
-            (shelf, name, dumps(version), bool(refs), data),
+            (collection, name, dumps(version), bool(refs), data),
         )
         if version == journal.VERSION:
-            self._known[self._seen(shelf, name)] = written.lastrowid
-        execute("DELETE FROM refs WHERE shelf = ? AND name = ?", (shelf, name))
+            self._known[self._seen(collection, name)] = written.lastrowid
+        execute("DELETE FROM refs WHERE shelf = ? AND name = ?", (collection, name))
         for list_, mark in {(ref.list, ref.mark) for ref in refs.values()}:
-            execute("INSERT INTO refs VALUES (?, ?, ?, ?)", (shelf, name, list_, mark))
+            execute("INSERT INTO refs VALUES (?, ?, ?, ?)", (collection, name, list_, mark))
 
-    def _refuse_newer(self, shelf: str, name: str) -> None:
-        """Raise NewerVersion for what must not be replaced; what is damaged is set aside.
+    def _refuse_newer(self, collection: str, name: str) -> None:
+        """Raise NewerVersion for what must not be replaced; what is damaged is quarantined.
 
         A document that has been read, and is still the same, is neither.
         """
         found = (
             self.database.open()
-            .execute("SELECT id FROM documents WHERE shelf = ? AND name = ?", (shelf, name))
+            .execute("SELECT id FROM documents WHERE shelf = ? AND name = ?", (collection, name))
             .fetchone()
         )
-        if found and found[0] != self._known.get(self._seen(shelf, name)):
-            _, wrong = self.examine(shelf, name)
+        if found and found[0] != self._known.get(self._seen(collection, name)):
+            _, wrong = self.examine(collection, name)
             if wrong:
-                self._set_aside(shelf, name, wrong)
+                self._quarantine(collection, name, wrong)
 
     def _split(self, document: Document, refs: dict[str, Ref]) -> Document:
         """The document with nothing in the place of its tables, whose rows are stored."""
@@ -248,22 +250,22 @@ class Sqlite:
                     refs[f"keys/{key}"] = self._lists.store("", key, kept["value"].table)
                 else:
                     continue
-                # Its own seal is of what is not in it any more.
+                # Its own sign is of what is not in it any more.
                 about = {name: each for name, each in kept.items() if name != "check"}
                 whole["keys"][key] = {**about, "value": []}
         return whole
 
-    def delete(self, shelf: str, name: str) -> bool:
+    def delete(self, collection: str, name: str) -> bool:
         """Remove the document; False when there was none."""
         if self.database.open() is None:
             return False
         with Change(self):
-            return self._delete(shelf, name)
+            return self._delete(collection, name)
 
-    def _delete(self, shelf: str, name: str) -> bool:
+    def _delete(self, collection: str, name: str) -> bool:
         execute = self.database.open().execute
-        execute("DELETE FROM refs WHERE shelf = ? AND name = ?", (shelf, name))
-        done = execute("DELETE FROM documents WHERE shelf = ? AND name = ?", (shelf, name))
+        execute("DELETE FROM refs WHERE shelf = ? AND name = ?", (collection, name))
+        done = execute("DELETE FROM documents WHERE shelf = ? AND name = ?", (collection, name))
         return bool(done.rowcount)
 
     def replace_keys(self, wanted: dict[str, Document], note: Document) -> None:
@@ -276,7 +278,7 @@ class Sqlite:
                 for name in set(self.names(KEYS)) - set(wanted):
                     if not self._is_newer(name):
                         self._delete(KEYS, name)
-                self._put(INTENT, INTENT, sealed(INTENT, intent))
+                self._put(INTENT, INTENT, signed(INTENT, intent))
             # From here on it is done for every reader, and the note is there for whoever is next.
             self.database.commit()
             self._begin()
@@ -304,7 +306,7 @@ class Sqlite:
         """No checkpoint: nobody on another machine shares this store."""
         return []
 
-    def aside(self) -> list[tuple[str, str]]:
+    def quarantined(self) -> list[tuple[str, str]]:
         """The documents in the table `damaged`: where each lies, and what removes it."""
         database = self.database.open()
         if database is None:
@@ -316,21 +318,24 @@ class Sqlite:
         with Asking(self.database):
             found = database.execute("SELECT shelf, name, at, wrong FROM damaged ORDER BY at")
             return [
-                (f"{shelf}/{name} of {at}, which {wrong}, in the table damaged of {path}", remove)
-                for shelf, name, at, wrong in found
+                (
+                    f"{collection}/{name} of {at}, which {wrong}, in the table damaged of {path}",
+                    remove,
+                )
+                for collection, name, at, wrong in found
             ]
 
-    def sweep(self) -> None:
+    def clean_up(self) -> None:
         """Remove rows that no checkpoint needs, as many as a start can wait for."""
         if self.database.open() is None:
             return
-        self.database.sweep()
-        give_up = time.monotonic() + SWEEP_SECONDS
+        self.database.clean_up()
+        give_up = time.monotonic() + CLEANUP_SECONDS
         before = int(time.time()) - RETIRED
         removed = PORTION
         while removed == PORTION and time.monotonic() < give_up:
-            with self.lock(SWEEP_SECONDS), Asking(self.database):
-                removed = self._lists.sweep(before)
+            with self.lock(CLEANUP_SECONDS), Asking(self.database):
+                removed = self._lists.clean_up(before)
 
     # --- the lock ---
 
@@ -373,12 +378,12 @@ class Sqlite:
         with Asking(self.database):
             database.execute("BEGIN IMMEDIATE")
 
-    def where(self, shelf: str, name: str) -> str:
+    def where(self, collection: str, name: str) -> str:
         """A document's place, for people."""
         what = (
             "the intent"
-            if shelf == INTENT
-            else f"{'key' if shelf == KEYS else 'checkpoint'} {name}"
+            if collection == INTENT
+            else f"{'key' if collection == KEYS else 'checkpoint'} {name}"
         )
         return f"{what} in {self.database.path}"
 

@@ -1,4 +1,4 @@
-"""Damage in every place of the state: set aside or passed over, told, and the rest still served."""
+"""Damage in every place of the state: quarantined or passed over, told, and the rest still served."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_e14_a_newer_versions_key_keeps_no_checkpoint_from_being_made(place: Pla
 def test_e14_a_newer_versions_records_are_passed_over_and_told(place: Place):
     facts = {"v": 999, "at": journal.now(), "event": "PostToolUse", "path": "newer.py"}
     with place.journal(PAST).open("ab") as file:
-        file.write(journal.seal(PAST, facts, journal.read_key()))
+        file.write(journal.sign(PAST, facts, journal.read_key()))
     done = place.tell("later")
     assert "kept.py" in done.context
     assert "newer.py" not in done.context

@@ -67,7 +67,7 @@ def _plant(place: Place, name: str, plant) -> Path:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("plant", PLANTED.values(), ids=PLANTED)
 def test_is_never_followed_and_the_hooks_go_on(place: Place, neighbourhood, plant, name):
-    """Told at most once: what was planted is set aside or passed over, not met again and again."""
+    """Told at most once: what was planted is quarantined or passed over, not met again and again."""
     path = _plant(place, name, plant)
     neighbourhood()
     for event in EVENTS:
