@@ -85,12 +85,12 @@ def test_a_worktree_has_state_of_its_own(repository):
 
     tree = claude.project / ".claude/worktrees/aside"
     assert (tree / "b.py").exists()
-    assert (tree / ".claude/state/sessions" / f"{quarantined.session}.jsonl").exists()
-    assert claude.show(quarantined.session, cwd=tree)["files_processed"].keys() == {"b.py"}
+    assert (tree / ".claude/state/sessions" / f"{aside.session}.jsonl").exists()
+    assert claude.show(aside.session, cwd=tree)["files_processed"].keys() == {"b.py"}
     assert [path.stem for path in (claude.project / ".claude/state/sessions").iterdir()] == [
         main.session
     ]
-    assert quarantined.printed() == []
+    assert aside.printed() == []
 
 
 def test_started_in_a_subdirectory_the_state_is_the_projects(repository):
