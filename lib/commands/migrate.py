@@ -101,7 +101,7 @@ def migrate(state: State, arguments: argparse.Namespace) -> Answer:
             "The settings were left: an address with a password is written to no file. Give it in "
             "WORKFLOW_STATE_STORE, or the password in WORKFLOW_STATE_REDIS_PASSWORD."
         )
-    still = running(state) if chooses and not found["left"] else []
+    still = running(state.sessions) if chooses and not found["left"] else []
     if still:
         lines += [
             f"Running now, and in the old store until they end: {', '.join(still)}. For what they "

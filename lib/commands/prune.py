@@ -110,7 +110,7 @@ def _sessions(
     live = []
     for number, session in enumerate(going):
         progress.items(number, len(going))
-        if is_running(state, session):
+        if is_running(state.sessions, session):
             live.append(session)
             continue
         taken = _bytes(state, session)

@@ -73,7 +73,7 @@ def touched(state: State, arguments: argparse.Namespace) -> Answer:
     """A line a session: when, what became of the file, by which tool, in which session."""
     _hear(state)
     path = journal.locate(arguments.file, os.path.realpath(state.project), os.getcwd())
-    found = across.touched(state, path)
+    found = across.touched(state.sessions, state.session, path)
     if not found:
         return [], [f"No session that is known here has touched {path}."]
     rows = [["WHEN", "WHAT", "TOOL", "SESSION", "STANDS", "MACHINE"]]
@@ -96,7 +96,7 @@ def failures(state: State, arguments: argparse.Namespace) -> Answer:
     """A line a failure: when, which tool on what, the error, and whether it went well since."""
     _hear(state)
     began = time.time() - WEEK if arguments.since is None else arguments.since
-    found = across.failures(state, began)
+    found = across.failures(state.sessions, state.session, began)
     if not found:
         return [], ["Nothing failed since then that is known here."]
     lines = []

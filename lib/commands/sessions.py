@@ -34,7 +34,7 @@ def sessions(state: State, arguments: argparse.Namespace) -> Answer:
             state.store.exchange(SECONDS)
         except StoreError as error:
             state.sessions.notices.append(str(error))
-    found = fleet(state, arguments.all)
+    found = fleet(state.sessions, state.session, arguments.all)
     if not found:
         more = "" if arguments.all else "; --all lists those that ended too"
         return [], [f"No session is alive in {state.directory}{more}."]

@@ -186,7 +186,8 @@ def _take_in(
             )
         for member, fate in fates.items():
             collection, name = archive.parse_member(member)
-            if (collection, fate) == (archive.SESSIONS, archive.LONGER) and is_running(state, name):
+            grows = (collection, fate) == (archive.SESSIONS, archive.LONGER)
+            if grows and is_running(state.sessions, name):
                 raise StateError(f"session {name} is running here; end it, then import")
         if coming and not arguments.dry_run:
             staging.commit(coming)

@@ -48,7 +48,7 @@ def start(event: journal.Event) -> str:
         state.store.exchange(EXCHANGE_SECONDS)
     except StateError as error:
         state.sessions.notices.append(str(error))  # what is here is told all the same
-    continues, alive = lineage.choose(state, source)
+    continues, alive = lineage.choose(state.sessions, state.session, source)
     message = journal.record(event, **({"continues": continues} if continues else {}))
     if message:
         state.sessions.notices.append(message)

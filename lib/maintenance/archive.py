@@ -638,7 +638,7 @@ def _put(state: State, directory: str, member: str, about: Document) -> None:
         raise Damaged(f"{path} has changed since it was checked; remove {directory}")
     collection, name = parse_member(member)
     fate = decide(state, directory, member)
-    if fate == LONGER and collection == SESSIONS and is_running(state, name):
+    if fate == LONGER and collection == SESSIONS and is_running(state.sessions, name):
         fate = KEPT
     if fate == KEPT:
         state.sessions.notices.append(f"{member} was left out: it went on here meanwhile")

@@ -37,7 +37,7 @@ def tidy(state: State, now: float | None = None) -> list[str]:
     for session in outdated(state, DAYS * 86400, NEWEST, now):
         if time.monotonic() > give_up:
             break
-        if not is_running(state, session):
+        if not is_running(state.sessions, session):
             forget(state, session)
             removed.append(session)
     for name in outdated_elsewhere(state, DAYS * 86400, NEWEST, now):

@@ -54,7 +54,7 @@ def _adopt_journal(state: State, session: str, dry_run: bool) -> int:
     adopted, count = records.sign_foreign(data, session)
     if not count or dry_run:
         return count
-    if is_running(state, session):
+    if is_running(state.sessions, session):
         raise StoreError(f"session {session} is alive and writes its journal; end it first")
     try:
         sessions = journal.descend(journal.open_state(state.directory), "sessions")

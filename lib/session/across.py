@@ -15,20 +15,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..state import State
+    from .live import Sessions
 
 
-def touched(state: State, path: str) -> list[dict[str, Any]]:
+def touched(sessions: Sessions, session: str, path: str) -> list[dict[str, Any]]:
     """The sessions that are about to change a file, or have changed or read it; latest first.
 
-    path  as sessions record it: relative to the project, absolute outside it
+    session  this one, "" for none
+    path     as sessions record it: relative to the project, absolute outside it
 
     A dict each: "session_id", "condition", "machine", "at", "outcome" ("in flight", "changed",
     "created", "deleted", "read" and so on), "tool", "agent". What a session only inherited from the
     one before it is the other's. Raises StoreError.
     """
     found = []
-    for live in lives(state):
+    for live in lives(sessions, session):
         row = _row(live, path)
         if row:
             about = {"session_id": live["session_id"], "condition": live["was"]}
@@ -51,26 +52,27 @@ def _row(live: dict[str, Any], path: str) -> dict[str, Any] | None:
     return None
 
 
-def failures(state: State, since: float) -> list[dict[str, Any]]:
+def failures(sessions: Sessions, session: str, since: float) -> list[dict[str, Any]]:
     """What failed in any session since a time, the latest first.
 
-    since  seconds since the epoch
+    session  this one, "" for none
+    since    seconds since the epoch
 
     A dict each: "session_id", "machine", "at", "tool" (None where the turn itself failed), "path"
     or "command" where it had one, "error", "agent", and "resolved": when the same succeeded later,
     as far as the session remembers, which it does of its newest. Raises StoreError.
     """
     found: list[dict[str, Any]] = []
-    journals = place.journals(state.directory)
-    recent = {session for changed, session in journals if changed >= since}
-    for live in lives(state):
-        session = live["session_id"]
+    journals = place.journals(sessions.directory)
+    recent = {name for changed, name in journals if changed >= since}
+    for live in lives(sessions, session):
+        name = live["session_id"]
         known = {(each.get("call"), each["at"]): each for each in live["failures"]}
         if not live.get("journal"):  # of another checkout, or another machine
             began = live["started"] or ""
             failed = [each for each in live["failures"] if each["at"] >= began]
-        elif session in recent:
-            failed = state.sessions.failures(session)
+        elif name in recent:
+            failed = sessions.failures(name)
         else:
             continue
         for each in reversed(failed):

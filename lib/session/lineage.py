@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from ..state import State
+    from .live import Sessions
 
 EXAMINED = 25
 """How many sessions are looked at, the newest first: a start must not grow with a project's age."""
@@ -56,9 +56,9 @@ def condition(live: dict[str, Any]) -> str:
     return ALIVE if is_alive(live["process"]) else CRASHED
 
 
-def is_running(state: State, session: str) -> bool:
+def is_running(sessions: Sessions, session: str) -> bool:
     """Whether a session's client still runs, and may append to its journal at any time."""
-    live = state.sessions.glimpse(session)
+    live = sessions.glimpse(session)
     return bool(live and live["last_active"]) and condition(live or {}) == ALIVE
 
 
@@ -73,8 +73,10 @@ def _has_content(live: dict[str, Any]) -> bool:
     )
 
 
-def choose(state: State, source: str) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
-    """What the session of `state` continues, by the source of its start; and those AT_WORK.
+def choose(
+    sessions: Sessions, session: str, source: str
+) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """What a session continues, by the source of its start; and the others that are AT_WORK.
 
     The first is written into the journal: {"session": stem, "offset": how many bytes of its
     journal counted, "source", "was": its condition}, with "checkpoint" instead of "offset" where
@@ -82,13 +84,13 @@ def choose(state: State, source: str) -> tuple[dict[str, Any] | None, list[dict[
     """
     rule = CONTINUES.get(source, CONTINUES["startup"])
     if rule == CONTINUES["resume"]:
-        own = state.sessions.live(state.session)
+        own = sessions.live(session)
         if own and own["last_active"]:
             kept = {"offset": own["journal"]["offset"]} if own["journal"] else {"checkpoint": True}
-            others = [other for other in _others(state) if other["was"] in AT_WORK]
-            return {"session": state.session, **kept, "source": source}, others
+            others = [other for other in _others(sessions, session) if other["was"] in AT_WORK]
+            return {"session": session, **kept, "source": source}, others
         rule = CONTINUES["startup"]
-    candidates = _others(state)
+    candidates = _others(sessions, session)
     alive = [other for other in candidates if other["was"] in AT_WORK]
     fitting = [other for other in candidates if _has_content(other)]
     if rule == CONTINUES["clear"]:
@@ -99,7 +101,7 @@ def choose(state: State, source: str) -> tuple[dict[str, Any] | None, list[dict[
     # Who may still be at work elsewhere is somebody else, unless nobody worked here before.
     fitting.sort(key=lambda other: other["was"] == ELSEWHERE)
     for chosen in fitting:
-        whole = state.sessions.live(chosen["session_id"])
+        whole = sessions.live(chosen["session_id"])
         if whole:
             offset = whole["journal"].get("offset")
             kept = {"checkpoint": True} if offset is None else {"offset": offset}
@@ -113,35 +115,38 @@ def choose(state: State, source: str) -> tuple[dict[str, Any] | None, list[dict[
     return None, alive
 
 
-def _others(state: State) -> list[dict[str, Any]]:
+def _others(sessions: Sessions, session: str) -> list[dict[str, Any]]:
     """Glimpses of the project's other sessions, active last first; their condition is "was"."""
     found = []
-    for _, session in place.journals(state.directory)[:EXAMINED]:
-        other = state.sessions.glimpse(session) if session != state.session else None
+    for _, name in place.journals(sessions.directory)[:EXAMINED]:
+        other = sessions.glimpse(name) if name != session else None
         if other and other["last_active"]:
             found.append({**other, "was": condition(other)})
-    found += _elsewhere(state)
+    found += _elsewhere(sessions, session)
     return sorted(found, key=lambda other: str(other["last_active"]), reverse=True)
 
 
-def running(state: State) -> list[str]:
+def running(sessions: Sessions) -> list[str]:
     """The sessions of this machine that are running, of those active last."""
-    journals = place.journals(state.directory)[:EXAMINED]
-    return [session for _, session in journals if is_running(state, session)]
+    journals = place.journals(sessions.directory)[:EXAMINED]
+    return [session for _, session in journals if is_running(sessions, session)]
 
 
-def lives(state: State, most: int | None = None) -> Iterator[dict[str, Any]]:
+def lives(
+    sessions: Sessions, session: str = "", most: int | None = None
+) -> Iterator[dict[str, Any]]:
     """The project's sessions as they stand: those of this machine, then those of others.
 
     Each is a state as `Sessions.live` gives it, with its condition as "was" and, of another
-    machine, with "machine". At most `most` of each, the newest. Raises StoreError.
+    machine, with "machine". `session` is this one: it is not another machine's. At most `most` of
+    each, the newest. Raises StoreError.
     """
-    for _, session in place.journals(state.directory)[:most]:
-        live = state.sessions.live(session)
-        state.sessions.forget(session)  # of all sessions together it could be more than fits
+    for _, name in place.journals(sessions.directory)[:most]:
+        live = sessions.live(name)
+        sessions.forget(name)  # all sessions together may not fit into the memory
         if live and live["last_active"]:
             yield {**live, "was": condition(live)}
-    yield from _elsewhere(state, most)
+    yield from _elsewhere(sessions, session, most)
 
 
 def host(live: dict[str, Any]) -> str | None:
@@ -149,7 +154,7 @@ def host(live: dict[str, Any]) -> str | None:
     return live.get("machine") or (live["process"] or {}).get("host")
 
 
-def fleet(state: State, everyone: bool) -> list[dict[str, Any]]:
+def fleet(sessions: Sessions, session: str, everyone: bool) -> list[dict[str, Any]]:
     """The project's sessions, active last first: those alive here, or everyone.
 
     A dict each: "session_id", "condition", "machine", "current_phase", "files_processed" (how
@@ -157,7 +162,7 @@ def fleet(state: State, everyone: bool) -> list[dict[str, Any]]:
     are not known to have ended and that work on the same files, with these. Raises StoreError.
     """
     found, working = [], {}
-    for live in lives(state, None if everyone else EXAMINED):
+    for live in lives(sessions, session, None if everyone else EXAMINED):
         if live["was"] in AT_WORK:
             working[live["session_id"]] = own_files(live)
         if everyone or live["was"] == ALIVE:
@@ -168,10 +173,10 @@ def fleet(state: State, everyone: bool) -> list[dict[str, Any]]:
                 about[name] = live[name]
             found.append(about)
     for about in found:
-        session = about["session_id"]
-        both = {other: working.get(session, set()) & theirs for other, theirs in working.items()}
+        name = about["session_id"]
+        both = {other: working.get(name, set()) & theirs for other, theirs in working.items()}
         about["shares"] = {
-            other: sorted(paths) for other, paths in both.items() if paths and other != session
+            other: sorted(paths) for other, paths in both.items() if paths and other != name
         }
     return sorted(found, key=lambda about: str(about["last_active"]), reverse=True)
 
@@ -194,21 +199,23 @@ def _stands(other: dict[str, Any]) -> dict[str, str]:
     return {"was": was, "machine": machine or "unknown"}
 
 
-def _elsewhere(state: State, most: int | None = EXAMINED) -> list[dict[str, Any]]:
+def _elsewhere(
+    sessions: Sessions, session: str, most: int | None = EXAMINED
+) -> list[dict[str, Any]]:
     """The sessions of other machines as their last checkpoints have them.
 
     Whether one still runs there cannot be seen from here.
     """
     found, strange = [], 0
-    names = [name for name in state.store.elsewhere() if name.startswith("session-")]
+    names = [name for name in sessions.store.elsewhere() if name.startswith("session-")]
     for name in names[:most]:
-        other = state.sessions.checkpointed(name)
+        other = sessions.checkpointed(name)
         if other is None:
             strange += 1
-        elif other["session_id"] != state.session:
+        elif other["session_id"] != session:
             found.append({**other, **_stands(other)})
     if strange:
-        state.sessions.notices.append(
+        sessions.notices.append(
             f"{strange} checkpoints of other machines are signed with another key and were not "
             "told to Claude; give each machine the same WORKFLOW_STATE_KEY, or run "
             "`workflow-state trust`"

@@ -486,7 +486,7 @@ MUTATIONS = (
     Mutation(
         "an import leaves a running session's journal alone",
         "lib/commands/transfer.py",
-        " and is_running(state, name)",
+        " and is_running(state.sessions, name)",
         " and False",
         f"{TRANSFER} -k running",
     ),
@@ -521,7 +521,7 @@ MUTATIONS = (
     Mutation(
         "a prune leaves running sessions alone",
         "lib/commands/prune.py",
-        "        if is_running(state, session):",
+        "        if is_running(state.sessions, session):",
         "        if False:",
         "tests/test_prune.py",
     ),

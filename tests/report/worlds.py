@@ -72,7 +72,8 @@ class Session:
         return self
 
     def start(self, source: str = "startup") -> Session:
-        continues, _ = lineage.choose(self.world.state(self.id), source)
+        sessions = self.world.state(self.id).sessions
+        continues, _ = lineage.choose(sessions, self.id, source)
         self.send("SessionStart", {"continues": continues} if continues else {}, source=source)
         return self.wait(6)
 
