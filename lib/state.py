@@ -135,10 +135,14 @@ class State:
     directory  the state directory; found from the current directory when not given
     session    the session whose live state PHASE and FILES mean; by default the one that Claude
                Code names in CLAUDE_CODE_SESSION_ID. "" for none.
+    store      where keys and checkpoints lie; by default the one that WORKFLOW_STATE_STORE names
     """
 
     def __init__(
-        self, directory: str | os.PathLike[str] | None = None, session: str | None = None
+        self,
+        directory: str | os.PathLike[str] | None = None,
+        session: str | None = None,
+        store: Store | None = None,
     ) -> None:
         if directory is None:
             self.project = journal.find_project()
@@ -149,7 +153,9 @@ class State:
         if session is None:
             session = journal.environment("CLAUDE_CODE_SESSION_ID")
         self.session = session and place.session_of(session)
-        self.store: Store = open_store(journal.environment("WORKFLOW_STATE_STORE"), self.directory)
+        self.store: Store = store or open_store(
+            journal.environment("WORKFLOW_STATE_STORE"), self.directory
+        )
         self.sessions = Sessions(self.directory, self.project, self.store)
 
     # --- keys ---

@@ -58,7 +58,12 @@ LOADED = {
     "UserPromptSubmit": ({"prompt": "Please add a page"}, TOOL | {"lib.recording.client_process"}),
     "Stop": (
         {},
-        STATE | {"lib.events.stop", "lib.events.nothing_new", "lib.events.checkpoint_turn"},
+        STATE
+        | set(
+            """lib.events.stop lib.events.nothing_new lib.events.checkpoint_turn
+lib.stores.checkpoint_head
+""".split()
+        ),
     ),
     "SessionStart": (
         {"source": "startup"},

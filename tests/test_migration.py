@@ -320,7 +320,7 @@ def test_from_another_store_what_is_new_is_copied_and_nothing_is_removed(
     monkeypatch.setenv("WORKFLOW_STATE_STORE", urls["sqlite"])
     state = State(directory, "")
     state.save_state("new", 2)
-    found = migrate(state, urls["sqlite"], source_url="json")
+    found = migrate(state, urls["sqlite"], source="json")
     assert (found["copied"], found["removed"], found["kept"]) == (1, [], [])
     assert state.keys() == ["new", "old"]
 

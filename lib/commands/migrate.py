@@ -9,8 +9,7 @@ from ..install.environment import setting
 from ..maintenance.migration import migrate as move
 from ..recording.journal import environment
 from ..session.lineage import running
-from ..stores.open import is_shared
-from ..stores.redis.connection import holds_password, place_of
+from ..stores.open import holds_password, is_shared, kind, without_password
 from ..terminal.output import add
 from ..terminal.progress import Progress
 
@@ -74,7 +73,7 @@ def migrate(state: State, arguments: argparse.Namespace) -> Answer:
     """Copy, then choose: a migration that failed, or left something, chooses nothing."""
     if arguments.source and arguments.shared:
         arguments.refuse("--from leaves the settings, and --shared changes them")
-    new, old = arguments.to, environment("WORKFLOW_STATE_STORE") or "json"
+    new, old = arguments.to, environment("WORKFLOW_STATE_STORE") or kind("")
     variables = {"WORKFLOW_STATE_STORE": new}
     if is_shared(new) and os.environ.get("WORKFLOW_STATE_PROJECT"):
         variables["WORKFLOW_STATE_PROJECT"] = os.environ["WORKFLOW_STATE_PROJECT"]
@@ -136,4 +135,4 @@ def _named(names: list[str]) -> str:
 def _shown(url: str) -> str:
     from shlex import quote
 
-    return quote(place_of(url) if holds_password(url) else url)
+    return quote(without_password(url))

@@ -1,8 +1,8 @@
 """Whether anything happened since a session's checkpoint, without reading more than its head.
 
-A checkpoint of a hundred thousand files takes long to read, and to write what it already says is
-of no use to anybody. Nothing here is proof: who answers "nothing happened" wrongly delays the
-next checkpoint, and what would be in it is in the journal and in the keys.
+A checkpoint of a hundred thousand files takes long to read. Writing again what it holds already
+helps nobody. A wrong "nothing happened" only delays the next checkpoint: what would be in it is in
+the journal and in the keys.
 """
 
 from __future__ import annotations
@@ -11,51 +11,40 @@ import os
 
 from ..errors import StoreError
 from ..format import records
-from ..format.json_text import loads
 from ..recording import journal
-
-HEAD = 4096
-"""Bytes of a checkpoint that are read, and of the journal since: more is no idle time."""
+from ..stores.checkpoint_head import HEAD, read_head
 
 _FACTS = {"v", "at", "check", "event", "mode"}
 """What the record of a stop holds that changes nothing but the time of the last one."""
 
 
 def since_checkpoint(directory: str, session: str, project: str) -> bool:
-    """Whether a session's checkpoint, made at a stop, says all there is but for further stops."""
-    if journal.environment("WORKFLOW_STATE_STORE") not in ("", "json"):
-        return False  # what another store holds is not to be had for nothing
+    """Whether a session's checkpoint, made at a stop, holds everything but further stops."""
     try:
         state = journal.open_state(directory)
         try:
-            mark, made = _mark(state, session)
+            mark = _mark(state, session)
             if not mark or ("shell" in mark and _git_may_see(project)):
                 return False
-            return _keys_are_older(state, made) and _only_stops(state, session, mark)
+            return _only_stops(state, session, mark)
         finally:
             os.close(state)
     except (OSError, ValueError, LookupError, TypeError, StoreError):
-        return False  # whatever is wrong is told by who reads it all
+        return False  # the full checkpoint reads everything, and reports what is wrong
 
 
-def _mark(state: int, session: str) -> tuple[dict[str, object], int]:
-    """How far into the journal the session's checkpoint reaches, and when it was written, in ns.
+def _mark(state: int, session: str) -> dict[str, object]:
+    """How far into the journal the session's checkpoint reaches.
 
-    Empty when it was not made at a stop, or is another session's.
+    Empty when it was not made at a stop, is another session's, or a key was saved since.
     """
     name = "session-" + session.replace("~", ".")
-    where = "checkpoints/" + journal.stem(name) + ".json"
-    descriptor = os.open(where, journal.READ, dir_fd=state)
-    try:
-        text = os.read(descriptor, HEAD).decode("ascii", "replace")
-        made = os.fstat(descriptor).st_mtime_ns
-    finally:
-        os.close(descriptor)
-    head = loads(text[: text.index(',\n  "keys": ')] + "}")
-    mark = head["journal"]
+    head = read_head(journal.environment("WORKFLOW_STATE_STORE"), state, name)
+    if head is None:
+        return {}
+    mark: dict[str, object] = head["journal"]
     fits = (head["v"], head["name"], head["trigger"]) == (journal.VERSION, name, "Stop")
-    fits = fits and mark["session"] == session
-    return (mark if fits else {}), made
+    return mark if fits and mark["session"] == session else {}
 
 
 def _git_may_see(project: str) -> bool:
@@ -63,14 +52,6 @@ def _git_may_see(project: str) -> bool:
     from ..project.git import repository_of
 
     return bool(repository_of(project))
-
-
-def _keys_are_older(state: int, made: int) -> bool:
-    """Whether nothing in the state directory changed since the checkpoint was written."""
-    names = [name for name in os.listdir(state) if name.endswith(".json")]
-    changed = [os.stat(name, dir_fd=state, follow_symlinks=False).st_mtime_ns for name in names]
-    # In the same tick of the clock, who knows: so only what is older counts as older.
-    return max([*changed, os.fstat(state).st_mtime_ns]) < made
 
 
 def _only_stops(state: int, session: str, mark: dict[str, object]) -> bool:

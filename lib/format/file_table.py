@@ -122,6 +122,9 @@ class Table(Base):
 
     __slots__ = ("_rows", "_text")
 
+    apart = False
+    """Whether the rows lie elsewhere than in the document."""
+
     def __init__(self, rows: Mapping[str, Row] | None = None) -> None:
         self._text: _Text | None = None
         self._rows: dict[bytes, Row] = {}
@@ -235,6 +238,8 @@ class Paths(Names):
     """
 
     __slots__ = ("mark", "table")
+
+    apart = True
 
     def __init__(self, table: Table, mark: tuple[int, int]) -> None:
         self.table, self.mark = table, mark

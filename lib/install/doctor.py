@@ -23,6 +23,7 @@ from ..recording import journal
 from ..session.lineage import CRASHED, EXAMINED, condition
 from ..state import State
 from ..stores import CHECKPOINTS, KEYS
+from ..stores.open import kind as kind_of
 from ..telling.context import ago
 from . import install, settings_files
 from .registered import SCRIPTS
@@ -420,27 +421,25 @@ def check_key(_subject: Subject) -> Finding:
     return Finding("key", OK, f"{path} is yours alone")
 
 
-MANY = 10_000
-"""Files of a session from which on the sqlite store is the faster one (docs/stores.md)."""
-
 EXCHANGE_SECONDS = 5.0
 """What a server that machines share is waited for."""
 
 
 def check_store(subject: Subject) -> Finding:
     """Can keys and checkpoints be reached."""
-    store = journal.environment("WORKFLOW_STATE_STORE") or "json"
     subject.state.store.exchange(EXCHANGE_SECONDS)
     keys = len(subject.state.store.names(KEYS))
     checkpoints = len(subject.state.store.names(CHECKPOINTS))
-    kind = store.partition(":")[0]  # what follows may hold a password
+    kind = kind_of(journal.environment("WORKFLOW_STATE_STORE"))
     held = f"{keys} key{'s' * (keys != 1)}, {checkpoints} checkpoint{'s' * (checkpoints != 1)}"
     said = f"{kind}: {held}"
     newest = journals(subject.directory)[:1]
-    live = subject.state.sessions.live(newest[0][1]) if newest and kind == "json" else None
-    if live and len(live["files_processed"]) > MANY:
-        said += f"; each stop writes the {len(live['files_processed'])} files of the session anew"
-        return Finding("store", NOTE, said, "workflow-state migrate --to sqlite")
+    live = subject.state.sessions.live(newest[0][1]) if newest else None
+    files = len(live["files_processed"]) if live else 0
+    advice = subject.state.store.advice(files)
+    if advice:
+        said += f"; each stop writes the {files} files of the session anew"
+        return Finding("store", NOTE, said, advice)
     return Finding("store", OK, said)
 
 

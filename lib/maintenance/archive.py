@@ -34,7 +34,7 @@ from ..session.live import checkpoint_name
 from ..stores import CHECKPOINTS, KEYS
 from ..stores.document_checks import SIZE_LIMIT
 from ..stores.json_files import JsonFiles
-from .migration import whole
+from .whole import whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

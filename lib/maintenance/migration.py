@@ -1,23 +1,21 @@
-"""Moving a project's keys and checkpoints from one store to another: whole, proved, and resumable.
+"""Moving a project's keys and checkpoints from one store to another: whole, verified, resumable.
 
-The source is only read. What the target has already, as it is, is passed over, so a migration that
-was ended goes on where it was. What was saved later in the target stays; what is replaced or
-removed there is first kept in a checkpoint of it. Journals stay where they are: they belong to no
-store.
+The source is only read. What the target already has, as it is, is skipped, so a migration that was
+interrupted continues where it was. What was saved later in the target stays. What is replaced or
+removed there is first kept in a checkpoint of the target. Journals stay where they are: they belong
+to no store.
 """
 
 from __future__ import annotations
 
 from ..errors import Damaged, NewerVersion, StoreError
 from ..format import records
-from ..format.documents import Signed, data_of, signed, verdict_on
-from ..format.file_table import listed
-from ..format.json_text import dumps
+from ..format.documents import verdict_on
 from ..recording import journal
-from ..session.fold import plain
 from ..state import time_stamp
 from ..stores import CHECKPOINTS, KEYS
 from ..stores.open import open_store
+from .whole import content, whole, with_lists
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,30 +27,33 @@ if TYPE_CHECKING:
 
 
 SECONDS = 600.0
-"""What a server may take to be given all of it; `sync` sends what is left."""
+"""How long the server may take to receive everything; `sync` sends what is left."""
 
 KEPT = "before-migrate-"
 
 
 def migrate(
     state: State,
-    url: str,
-    tell: Callable[[int, int], None] = lambda done, all_: None,
-    source_url: str = "",
+    target: Store | str,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    source: Store | str = "",
 ) -> dict[str, Any]:
-    """Copy all of a state's store to the store at `url`, and prove that it is there.
+    """Copy all documents of a state's store to the target, and verify that they are there.
 
-    Afterwards the target has the keys that the source has, and no others: but for what was saved
-    later there, for what a server shares with others, and where something was left. From the store
-    at a `source_url` what is new is copied, and nothing is removed.
+    target, source  a store, or the address of one
 
-    Gives the numbers "copied" and "there" (already, as it is); the names "later" (saved later
-    there), "replaced" and "removed" (keys there, as they were in the checkpoints "kept"); and
-    "left" (damaged, of a later version, or out of reach: told of in words). `tell` is called with
-    how many documents are done and how many there are. Raises StoreError.
+    Afterwards the target has the keys that the state's store has, and no others: but for what was
+    saved later there, for what a server shares with others, and where something was left. From
+    another `source` what is new is copied, and nothing is removed.
+
+    Returns the numbers "copied" and "there" (already, as it is); the names "later" (saved later in
+    the target), "replaced" and "removed" (keys of the target, as they were in the checkpoints
+    "kept"); and "left", a message for each that is damaged, of a later version, or out of reach.
+    `progress` receives the number of documents done, and of all. Raises StoreError.
     """
-    source = open_store(source_url, state.directory) if source_url else state.store
-    target = open_store(url, state.directory)
+    exactly = not source
+    source = _store(source, state) if source else state.store
+    target = _store(target, state)
     found: dict[str, Any] = {"copied": 0, "there": 0, "later": [], "replaced": [], "removed": []}
     found.update(kept=[], left=[])
     is_same = target.home == source.home
@@ -66,13 +67,17 @@ def migrate(
     except StoreError as error:
         found["left"].append(f"what only other machines have was not copied: {error}")
     if is_same:
-        # One database serves both: what a server is to have is all there is to do.
+        # One database serves both stores: only the server still lacks the documents.
         found["there"] = sum(len(target.names(collection)) for collection in (KEYS, CHECKPOINTS))
     else:
-        _copy_all(source, target, not source_url, found, tell)
+        _copy_all(source, target, exactly, found, progress)
     _send(target, found)
-    state.sessions.notices += target.notices + (source.notices if source_url else [])
+    state.sessions.notices += target.notices + ([] if exactly else source.notices)
     return found
+
+
+def _store(which: Store | str, state: State) -> Store:
+    return open_store(which, state.directory) if isinstance(which, str) else which
 
 
 def _copy_all(
@@ -80,7 +85,7 @@ def _copy_all(
     target: Store,
     exactly: bool,
     found: dict[str, Any],
-    tell: Callable[[int, int], None],
+    progress: Callable[[int, int], None],
 ) -> None:
     removable = _of_no_other_machine(target) if exactly else set()
     if target.server:
@@ -94,7 +99,7 @@ def _copy_all(
         names += [(CHECKPOINTS, name) for name in _in_order(source)]
         _make_room(source, target, removable, found)
         for done, (collection, name) in enumerate(names):
-            tell(done, len(names))
+            progress(done, len(names))
             try:
                 document = source.read(collection, name)
                 outcome = document and _copy(target, collection, name, document)
@@ -105,7 +110,7 @@ def _copy_all(
                 found["later"].append(f"{collection} {name}")
             elif outcome:
                 found[outcome] += 1
-        tell(len(names), len(names))
+        progress(len(names), len(names))
 
 
 def _leave(found: dict[str, Any], error: StoreError) -> None:
@@ -113,31 +118,27 @@ def _leave(found: dict[str, Any], error: StoreError) -> None:
         found["left"].append(str(error))
 
 
-def _of_no_other_machine(target: Any) -> set[str]:
-    """The keys in a target that no server has; one that does not answer raises StoreError."""
+def _of_no_other_machine(target: Store) -> set[str]:
+    """The keys in a target that no other machine has. Raises StoreError without its server."""
     names = set(target.names(KEYS))
-    if target.server:
-        from ..stores.redis import verify
-
-        verify.reach(target)
-        names -= verify.shared_keys(target)
-    return names
+    target.reach()
+    return names - target.shared_keys()
 
 
 def _make_room(
     source: Store, target: Store, removable: set[str], found: dict[str, Any], replaces: bool = True
 ) -> None:
-    """Remove the keys that the source has not; first keep those that will not be as they were."""
+    """Remove the keys that the source lacks, after keeping those that will change."""
     wanted, there = (_documents(store, found) for store in (source, target))
     replaced = [
         name
         for name, document in wanted.items()
         if replaces
         and name in there
-        and _content(there[name]) != _content(document)
+        and content(there[name]) != content(document)
         and not _is_later(there[name], document)
     ]
-    # Where something was left, what seems to be missing may be what could not be read.
+    # Where something was left, what seems to be missing may only be unreadable.
     gone = (removable & set(there)) - set(wanted)
     removed = [] if found["left"] else sorted(gone)
     found["replaced"] += replaced
@@ -163,6 +164,7 @@ def _keep(target: Store, documents: dict[str, Document]) -> str:
 
 
 def _documents(store: Store, found: dict[str, Any]) -> dict[str, Document]:
+    """All keys of a store; those that cannot be read are left."""
     documents = {}
     for name in store.names(KEYS):
         try:
@@ -175,17 +177,13 @@ def _documents(store: Store, found: dict[str, Any]) -> dict[str, Document]:
     return documents
 
 
-def _send(target: Any, found: dict[str, Any]) -> None:
-    """Give a server what it lacks, and ask it whether it has everything. Raises StoreError."""
+def _send(target: Store, found: dict[str, Any]) -> None:
+    """Send a server what it lacks, and ask it whether it has everything. Raises StoreError."""
     target.exchange(SECONDS)
-    if not target.server:
-        return
-    from ..stores.redis import verify
-
-    missing = verify.not_there(target)
+    missing = target.unsent()
     if missing:  # something was saved meanwhile, here or on another machine
         target.exchange(SECONDS)
-        missing = verify.not_there(target)
+        missing = target.unsent()
     found["left"] += [f"{each} has not arrived at the server" for each in missing]
 
 
@@ -202,22 +200,22 @@ def _in_order(store: Store) -> list[str]:
 
 
 def _copy(target: Store, collection: str, name: str, document: Document) -> str:
-    """Write a document where it is not there yet, and read it back. Raises StoreError."""
-    content = _content(document)
-    there = _kept(target, collection, name)
-    if _content(there) == content:
+    """Write a document unless the target has it, and read it back. Raises StoreError."""
+    wanted = content(document)
+    there = _read(target, collection, name)
+    if content(there) == wanted:
         return "there"
     if there is not None and _is_later(there, document):
         return "later"
     if verdict_on(name, document) == records.OURS:
-        target.write(collection, name, target.sign(name, _listed(document)))
+        target.write(collection, name, target.sign(name, with_lists(document)))
     else:
-        # A stranger's stays a stranger's: `trust` adopts it, moving it does not.
+        # A foreign document stays foreign: `trust` adopts it, moving it does not.
         target.write(collection, name, whole(name, document))
-    if _content(_kept(target, collection, name)) != content:
+    if content(_read(target, collection, name)) != wanted:
         raise StoreError(
             f"{collection} {name} did not come back from the new store as it was; "
-            "the old one is intact"
+            "the old store is intact"
         )
     return "copied"
 
@@ -230,67 +228,8 @@ def _saved(document: Document) -> str:
     return str(document.get("created") or document.get("timestamp") or "")
 
 
-def _kept(store: Store, collection: str, name: str) -> Document | None:
+def _read(store: Store, collection: str, name: str) -> Document | None:
     try:
         return store.read(collection, name)
     except Damaged:
         return None  # it has been quarantined, and is written anew
-
-
-def whole(name: str, document: Document) -> Document:
-    """A document as it stands in a file by itself, whatever store it comes from.
-
-    What is ours stays ours, and a stranger's a stranger's.
-    """
-    if isinstance(document, Signed) and document.data and not _has_rows(document):
-        return document
-    if verdict_on(name, document) == records.OURS:
-        return signed(name, _listed(document))
-    plainly = _listed(document)
-    checked = plainly.pop("check", "")
-    data = bytes(data_of(plainly))
-    if checked:  # whole, and under no key: so nobody's
-        body = data[: data.rfind(b"\n}")]
-        check = journal.check(str(plainly.get("name") or name), body, b"")
-        data = body + f',\n  "check": "{check}"\n}}\n'.encode()
-    return Signed(plainly, data, records.FOREIGN)
-
-
-def _has_rows(document: Document) -> bool:
-    session = document.get("session") or {}
-    tables = [session.get("files_processed"), session.get("files_read"), document.get("value")]
-    tables += [kept["value"] for kept in document.get("keys", {}).values()]
-    return any(hasattr(each, "ref") or hasattr(each, "mark") for each in tables)
-
-
-def _plain(document: Document) -> Document:
-    copy = _listed(document)
-    if copy.get("session"):
-        copy["session"] = plain(copy["session"])
-    return copy
-
-
-def _listed(document: Document) -> Document:
-    copy = dict(document)
-    if "value" in copy:
-        copy["value"] = listed(copy["value"])
-    if "keys" in copy:
-        copy["keys"] = {
-            key: {**kept, "value": listed(kept["value"])} for key, kept in copy["keys"].items()
-        }
-    return copy
-
-
-def _content(document: Document | None) -> str:
-    """What a document says, whoever signed it and however its store keeps it."""
-    if document is None:
-        return ""
-    copy = _plain(document)
-    copy.pop("check", None)
-    for kept in copy.get("keys", {}).values():
-        kept.pop("check", None)
-    # Its members in any order: a store may have put its tables elsewhere. Their own order counts.
-    session = copy.pop("session", None) or {}
-    return dumps([sorted(copy), [copy[key] for key in sorted(copy)], sorted(session)]) + dumps(
-        [session[key] for key in sorted(session)]
-    )

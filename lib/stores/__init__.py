@@ -1,8 +1,8 @@
 """The port: where keys and checkpoints live, and what can go wrong there.
 
 A store holds documents, dicts that JSON can hold, in two collections: KEYS and CHECKPOINTS.
-Whatever engine is behind it, callers meet `StoreError` and its kinds, absent is None, and absent
-is never mistaken for broken.
+Every store raises `StoreError` and its kinds, and returns None for what is absent: absent is never
+mistaken for broken. A store that shares nothing with other machines inherits from `Unshared`.
 """
 
 from __future__ import annotations
@@ -70,6 +70,18 @@ if TYPE_CHECKING:
         def quarantined(self) -> list[tuple[str, str]]:
             """Documents quarantined where no file shows it: the place, and what removes it."""
 
+        def reach(self) -> None:
+            """Raise StoreError where the server does not answer."""
+
+        def shared_keys(self) -> set[str]:
+            """The keys here that other machines have too."""
+
+        def unsent(self) -> list[str]:
+            """The documents here that the server has not, as it reports itself; for people."""
+
+        def advice(self, files: int) -> str:
+            """The command to a store that suits a session of so many files better; "" for none."""
+
         def clean_up(self) -> None:
             """Remove what killed writers left behind."""
 
@@ -82,3 +94,38 @@ if TYPE_CHECKING:
 
 KEYS = "keys"
 CHECKPOINTS = "checkpoints"
+
+FILES = ("", "json")
+"""The addresses of the store whose documents are files in the state directory, the default."""
+
+
+class Unshared:
+    """The part of the port that only a store with a server has to write itself."""
+
+    server = ""
+
+    def exchange(self, seconds: float, take: bool = True) -> None:
+        """Nothing: no other machine shares this store."""
+
+    def elsewhere(self) -> list[str]:
+        """No checkpoint: no other machine shares this store."""
+        return []
+
+    def reach(self) -> None:
+        """Nothing: there is no server."""
+
+    def shared_keys(self) -> set[str]:
+        """No key: no other machine shares this store."""
+        return set()
+
+    def unsent(self) -> list[str]:
+        """No document: there is no server."""
+        return []
+
+    def advice(self, files: int) -> str:  # noqa: ARG002
+        """No other store: a checkpoint costs what its turn changed."""
+        return ""
+
+    def quarantined(self) -> list[tuple[str, str]]:
+        """None: what is quarantined is a file beside its place."""
+        return []

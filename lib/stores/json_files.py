@@ -27,7 +27,7 @@ from ..errors import Damaged, NewerVersion, StoreError
 from ..format.documents import data_of, signed
 from ..recording import journal
 from ..recording.first_use import CREATE, TEMPORARY, initialize
-from . import CHECKPOINTS, KEYS, document_checks
+from . import CHECKPOINTS, KEYS, Unshared, document_checks
 from .document_checks import INTENT, examine, refuse_large
 
 TYPE_CHECKING = False
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from . import Document
 
 MOVE = "; in the sqlite store its files do not count: workflow-state migrate --to sqlite"
+
+
+MANY = 10_000
+"""Files of a session from which on the SQLite store is the faster one (docs/stores.md)."""
 
 
 class _Folder:
@@ -73,14 +77,13 @@ class _Folder:
             raise self._store.failed(error, self._collection) from error
 
 
-class JsonFiles:
+class JsonFiles(Unshared):
     """The store over a state directory, which is made at the first write."""
 
     sign = staticmethod(signed)
 
     def __init__(self, directory: str) -> None:
         self.directory = self.home = directory
-        self.server = ""
         self.notices: list[str] = []
         self.finish: Callable[[Document], None] = lambda note: None
         self._held = 0
@@ -280,16 +283,9 @@ class JsonFiles:
             _sync(folder)
         return True
 
-    def exchange(self, seconds: float, take: bool = True) -> None:
-        """Nothing: nobody on another machine shares this store."""
-
-    def elsewhere(self) -> list[str]:
-        """No checkpoint: nobody on another machine shares this store."""
-        return []
-
-    def quarantined(self) -> list[tuple[str, str]]:
-        """None: what is quarantined is a file beside its place."""
-        return []
+    def advice(self, files: int) -> str:
+        """The command to SQLite, where each checkpoint writes many files anew."""
+        return "workflow-state migrate --to sqlite" if files > MANY else ""
 
     def clean_up(self) -> None:
         """Remove the temporary files of writers that were killed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..errors import StoreError
+from . import FILES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,9 +17,28 @@ def is_shared(url: str) -> bool:
     return url.startswith(SHARED)
 
 
+def kind(url: str) -> str:
+    """The first word of an address: what follows may hold a password."""
+    return url.partition(":")[0] or FILES[-1]
+
+
+def holds_password(url: str) -> bool:
+    """Whether an address holds a password, or what may be one."""
+    from .redis import connection
+
+    return connection.holds_password(url)
+
+
+def without_password(url: str) -> str:
+    """An address for people: without what may be a password."""
+    from .redis import connection
+
+    return connection.place_of(url) if connection.holds_password(url) else url
+
+
 def open_store(url: str, directory: str) -> Store:
     """The store that WORKFLOW_STATE_STORE names, over a state directory. Touches no disk."""
-    if url in ("", "json"):
+    if url in FILES:
         from .json_files import JsonFiles
 
         return JsonFiles(directory)

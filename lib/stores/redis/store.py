@@ -31,7 +31,7 @@ from .. import CHECKPOINTS, KEYS
 from ..sqlite.database import Asking
 from ..sqlite.schema import SHARED, statements
 from ..sqlite.store import Sqlite
-from . import timestamps
+from . import timestamps, verify
 from .background import send
 from .batches import without_secrets
 from .connection import Talking, bounded, connect, place_of
@@ -94,6 +94,18 @@ class Redis(Sqlite):
         with self.lock(), Asking(self.database):
             execute = self.database.open().execute
             return len(execute(PENDING).fetchall()) + len(execute(REMOVED).fetchall())
+
+    def reach(self) -> None:
+        """Raise StoreError where the server does not answer."""
+        verify.reach(self)
+
+    def shared_keys(self) -> set[str]:
+        """The keys here that the server was given, or gave."""
+        return verify.shared_keys(self)
+
+    def unsent(self) -> list[str]:
+        """The documents here that the server has not, or not all rows of. Raises StoreError."""
+        return verify.not_there(self)
 
     def elsewhere(self) -> list[str]:
         """The checkpoints that other machines made last, the latest first."""

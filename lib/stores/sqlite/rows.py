@@ -147,6 +147,8 @@ class Rows(Table):
         "trust",
     )
 
+    apart = True
+
     def __init__(self, source: Source, ref: Ref, origin: tuple[str, str], trust: str) -> None:
         super().__init__()
         self.source, self.ref, self.origin = source, ref, origin

@@ -28,7 +28,7 @@ from ...format.documents import TABLES, Signed, data_of, signed
 from ...format.file_table import Paths, Table
 from ...format.json_text import dumps
 from ...recording import journal
-from .. import KEYS
+from .. import KEYS, Unshared
 from ..document_checks import INTENT, SIZE_LIMIT, examine, refuse_large
 from .database import Asking, Database, Savepoint, quarantine_bytes
 from .row_lists import PORTION, RETIRED, Lists
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 CLEANUP_SECONDS = 0.2
 
 
-class Sqlite:
+class Sqlite(Unshared):
     """The store in `state.sqlite3` in a state directory, or in the database at `path`."""
 
     def __init__(self, directory: str, path: str = "") -> None:
@@ -51,7 +51,7 @@ class Sqlite:
         self.notices: list[str] = []
         self.finish: Callable[[Document], None] = lambda note: None
         self.database = Database(directory, path, self.notices)
-        self.home, self.server = self.database.path, ""
+        self.home = self.database.path
         self._lists = Lists(self.database, self.lose)
         self._lock = -1
         self._patience: float | None = None
@@ -298,13 +298,6 @@ class Sqlite:
             self.finish(intent.get("note") or {})
             with Asking(self.database):
                 self._delete(INTENT, INTENT)
-
-    def exchange(self, seconds: float, take: bool = True) -> None:
-        """Nothing: nobody on another machine shares this store."""
-
-    def elsewhere(self) -> list[str]:
-        """No checkpoint: nobody on another machine shares this store."""
-        return []
 
     def quarantined(self) -> list[tuple[str, str]]:
         """The documents in the table `damaged`: where each lies, and what removes it."""

@@ -1,0 +1,67 @@
+"""Documents as they stand in a file by themselves, whatever store they come from."""
+
+from __future__ import annotations
+
+from ..format import records
+from ..format.documents import Signed, data_of, signed, verdict_on
+from ..format.file_table import Paths, Table, listed
+from ..format.json_text import dumps
+from ..recording import journal
+from ..session.fold import plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..stores import Document
+
+
+def whole(name: str, document: Document) -> Document:
+    """A document with all its lists in it. Its trust stays as it is."""
+    if isinstance(document, Signed) and document.data and not _has_rows(document):
+        return document
+    if verdict_on(name, document) == records.OURS:
+        return signed(name, with_lists(document))
+    plainly = with_lists(document)
+    checked = plainly.pop("check", "")
+    data = bytes(data_of(plainly))
+    if checked:  # whole, and under no key: nobody's
+        body = data[: data.rfind(b"\n}")]
+        check = journal.check(str(plainly.get("name") or name), body, b"")
+        data = body + f',\n  "check": "{check}"\n}}\n'.encode()
+    return Signed(plainly, data, records.FOREIGN)
+
+
+def _has_rows(document: Document) -> bool:
+    """Whether a list of the document lies elsewhere in its store."""
+    session = document.get("session") or {}
+    lists = [session.get("files_processed"), session.get("files_read"), document.get("value")]
+    lists += [kept["value"] for kept in document.get("keys", {}).values()]
+    return any(isinstance(each, (Table, Paths)) and each.apart for each in lists)
+
+
+def with_lists(document: Document) -> Document:
+    """A copy whose keys hold plain lists."""
+    copy = dict(document)
+    if "value" in copy:
+        copy["value"] = listed(copy["value"])
+    if "keys" in copy:
+        copy["keys"] = {
+            key: {**kept, "value": listed(kept["value"])} for key, kept in copy["keys"].items()
+        }
+    return copy
+
+
+def content(document: Document | None) -> str:
+    """The text of a document less its signatures: equal wherever and however it is stored."""
+    if document is None:
+        return ""
+    copy = with_lists(document)
+    if copy.get("session"):
+        copy["session"] = plain(copy["session"])
+    copy.pop("check", None)
+    for kept in copy.get("keys", {}).values():
+        kept.pop("check", None)
+    # A store may have put the session's tables elsewhere, so the order of members does not count.
+    session = copy.pop("session", None) or {}
+    return dumps([sorted(copy), [copy[key] for key in sorted(copy)], sorted(session)]) + dumps(
+        [session[key] for key in sorted(session)]
+    )
