@@ -40,7 +40,7 @@ STATE = (
     | STANDARD
     | {"posixpath", "stat"}
     | set(
-        """lib.disk.locks lib.errors lib.disk.quarantine lib.disk.temporary lib.format.documents
+        """lib.disk.locks lib.errors lib.disk.quarantine lib.disk.durable lib.format.documents
 lib.format.file_table lib.format.json_text lib.format.records lib.project.git
 lib.project.place lib.recording.change_lists lib.recording.client_process
 lib.recording.first_use lib.session.fold lib.session.lineage lib.session.live
@@ -69,7 +69,7 @@ lib.stores.checkpoint_head
         {"source": "startup"},
         STATE
         | set(
-            """encodings.utf_16_le lib.events.session_start lib.install.interpreter
+            """encodings.utf_16_le lib.disk.temporary lib.events.session_start lib.install.interpreter
 lib.maintenance.retention lib.telling.context lib.telling.quoting
 """.split()
         ),

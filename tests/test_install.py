@@ -912,7 +912,7 @@ def test_a_disk_that_fails_behind_the_change_still_lets_it_be_taken_back(hooks, 
     change = settings_files.registering(str(local), personal("/bundle", "/python3"))
     with monkeypatch.context() as patch:
         patch.setattr(
-            settings_files, "sync_names", unittest.mock.Mock(side_effect=OSError(5, "worn out"))
+            settings_files, "sync_directory", unittest.mock.Mock(side_effect=OSError(5, "worn out"))
         )
         with pytest.raises(settings_files.StoreError, match="worn out"):
             change.apply()

@@ -807,7 +807,13 @@ def test_the_key_is_made_at_first_use_for_its_user_alone(hooks):
 
 def test_a_key_that_could_not_be_written_whole_is_made_at_the_next_use(monkeypatch):
     real = os.write
-    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:16]))
+
+    def full(descriptor, data):
+        if len(data) < 32:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(descriptor, data[:16])
+
+    monkeypatch.setattr(os, "write", full)
     with pytest.raises(journal.Unusable, match="key"):
         journal.read_key()
     monkeypatch.setattr(os, "write", real)

@@ -111,7 +111,7 @@ def test_the_file_is_private_and_the_same_state_gives_the_same_bytes(worked, exp
     assert exported.stat().st_mode & 0o777 == 0o600
     run(worked, "export", "-o", str(tmp_path / "again"))
     assert (tmp_path / "again").read_bytes() == exported.read_bytes()
-    assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".tmp-")] == []
 
 
 def test_stdout_and_stdin_do_as_well(worked, exported, tmp_path):
@@ -533,7 +533,7 @@ def test_bad_arguments_are_told_in_one_line(worked, arguments):
 def test_nothing_recorded_is_nothing_to_export(hooks, tmp_path):
     assert "nothing is recorded" in run(hooks, "export", "-o", str(tmp_path / "f"), code=1)
     assert not (tmp_path / "f").exists()
-    assert list(tmp_path.glob("*.part")) == []
+    assert list(tmp_path.glob(".tmp-*")) == []
     assert not hooks.directory.exists()
 
 
@@ -565,7 +565,7 @@ def test_an_export_that_fails_leaves_the_file_of_before(worked, exported):
     (worked.directory / "checkpoints").symlink_to("gone")
     run(worked, "export", "-o", str(exported), code=1)
     assert exported.read_bytes() == before
-    assert list(exported.parent.glob("*.part")) == []
+    assert list(exported.parent.glob(".tmp-*")) == []
 
 
 def test_a_link_is_followed_and_a_device_is_written_to(worked, exported, tmp_path):
@@ -686,7 +686,7 @@ def test_an_export_that_is_interrupted_leaves_the_file_of_before(worked, exporte
             break
         assert exported.read_bytes() == b"before"
         if sig != signal.SIGKILL:
-            assert list(exported.parent.glob("*.part")) == []
+            assert list(exported.parent.glob(".tmp-*")) == []
     assert number > 2
     assert tarfile.is_tarfile(exported)
 

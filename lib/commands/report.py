@@ -6,6 +6,7 @@ import argparse
 import os
 import stat
 
+from ..disk import durable
 from ..project import place
 from ..recording import journal
 from ..report.gather import gather
@@ -104,8 +105,9 @@ def write(directory: str, output: str | None, data: bytes, force: bool) -> str:
             raise StateError(f"{where} is a directory; name a file in it")
         there = _is_there(folder, name, where, force)
         _put(folder, name, data, there)
+    except durable.NotDurable as error:
+        raise StateError(f"{where}: {error.strerror}") from None
     except OSError as error:
-        # What the system says has the name of a file in passing.
         raise StateError(f"{where}: {error.strerror}; no report was written") from None
     finally:
         os.close(folder)
@@ -140,30 +142,13 @@ def _is_report(folder: int, name: str) -> bool:
 
 
 def _put(folder: int, name: str, data: bytes, there: bool) -> None:
-    temporary = f".tmp-{os.urandom(8).hex()}"
-    descriptor = os.open(
-        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder
-    )
+    """Write the file; where there was none, it takes no name that somebody else took meanwhile."""
     try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        if there or not _link(folder, temporary, name):
-            os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-    finally:
-        try:
-            os.unlink(temporary, dir_fd=folder)
-        except FileNotFoundError:
-            pass
-
-
-def _link(folder: int, temporary: str, name: str) -> bool:
-    """Give the file its name unless somebody has taken it meanwhile; False where none can link."""
-    try:
-        os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-    except FileExistsError:
+        put = durable.replace if there else durable.create
+        put(name, data, folder)
+    except (FileExistsError, durable.NotDurable):
         raise
-    except (OSError, NotImplementedError):
-        return False
-    return True
+    except OSError:
+        if there:
+            raise
+        durable.replace(name, data, folder)  # the file system cannot link

@@ -7,8 +7,8 @@ import os
 import stat
 import sys
 
+from ..disk import durable
 from ..maintenance import archive
-from ..recording.first_use import CREATE
 from ..session.lineage import is_running
 from ..state import StateError
 from ..stores import CHECKPOINTS, KEYS
@@ -109,17 +109,13 @@ def _to_file(state: State, output: str, progress: Progress) -> dict[str, int]:
             return _write(state, path, progress)
     except FileNotFoundError:
         pass
-    temporary = f"{path}.{os.urandom(4).hex()}.part"
+    counts: dict[str, int] = {}
     try:
-        descriptor = os.open(temporary, CREATE, 0o600)
+        durable.replace(path, lambda new: counts.update(_write(state, os.dup(new), progress)))
     except OSError as error:
-        raise StateError(f"{output} cannot be made: {error.strerror}") from None
-    try:
-        counts = _write(state, descriptor, progress)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        if error.filename != path:  # one of the state
+            raise
+        raise StateError(f"{output}: {error.strerror}") from None
     return counts
 
 

@@ -1,19 +1,18 @@
 """Temporary files and directories that their makers keep locked: a dead maker is known at once.
 
-Apart from stale temporary files.py, which every stop loads.
+In a file of its own because every stop loads temporary.py.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import time
 from contextlib import contextmanager
 
-from ..errors import Busy
-from ..recording.first_use import TEMPORARY, make_directories
-from .temporary import RETIRED, remove
+from .durable import TEMPORARY, discard, make_directories
+from .locks import lock, wait
+from .temporary import RETIRED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,20 +20,6 @@ if TYPE_CHECKING:
 
 SECONDS = 10.0
 """How long another process is waited for."""
-
-
-def lock(descriptor: int, otherwise: bool) -> bool:
-    """Whether nobody else has it locked; `otherwise` where the file system has no locks.
-
-    The lock is held until every copy of the descriptor is closed.
-    """
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return otherwise
-    return True
 
 
 def remove_unlocked(folder: str) -> None:
@@ -56,7 +41,7 @@ def remove_unlocked(folder: str) -> None:
                 if os.path.isdir(path):
                     shutil.rmtree(path, ignore_errors=True)
                 else:
-                    remove(path, None)
+                    discard(path)
         finally:
             os.close(descriptor)
 
@@ -76,14 +61,7 @@ def alone(folder: str, make: bool) -> Iterator[None]:
         yield
         return
     try:
-        give_up = time.monotonic() + SECONDS
-        while not lock(descriptor, otherwise=True):
-            if time.monotonic() > give_up:
-                raise Busy(
-                    f"another process has held {folder} for {SECONDS:g} seconds; nothing was "
-                    "changed, try again"
-                )
-            time.sleep(0.01)
+        wait(descriptor, folder, SECONDS)
         yield
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""The lock among processes: the kernel's, on a file, so it goes with its owner."""
+"""The lock among processes: the kernel's, on a file or a directory, so it goes with its owner."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ def acquire(folder: int | None, file: str, where: str, seconds: float | None = N
     Raises Busy after so many seconds, by default LOCK_SECONDS, Damaged after quarantining what is
     no file, and OSError.
     """
-    seconds = LOCK_SECONDS if seconds is None else seconds
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         descriptor = os.open(file, flags, 0o600, dir_fd=folder)
@@ -34,26 +33,42 @@ def acquire(folder: int | None, file: str, where: str, seconds: float | None = N
         if error.errno not in (errno.ELOOP, errno.EISDIR):
             raise
         raise Damaged(f"{where}: {error.strerror}; {quarantine(file, folder)}") from None
+    try:
+        wait(descriptor, where, LOCK_SECONDS if seconds is None else seconds)
+    except BaseException:
+        release(descriptor)
+        raise
+    return descriptor
+
+
+def wait(descriptor: int, where: str, seconds: float) -> None:
+    """Lock an open file. Raises Busy after so many seconds."""
     give_up = time.monotonic() + seconds
     pause = PAUSE
-    while fcntl is not None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.EACCES):
-                break  # a file system without locks: go on without, as documented
-            left = give_up - time.monotonic()
-            if left < 0:
-                release(descriptor)
-                raise Busy(
-                    f"{where} has been held by another process for {seconds:g} seconds; "
-                    "nothing was changed, try again"
-                ) from None
-            time.sleep(min(pause, left))
-            # Many who ask all the time keep the one they wait for from its work.
-            pause = min(1.2 * pause, 5 * PAUSE)
-    return descriptor
+    while not lock(descriptor, otherwise=True):
+        left = give_up - time.monotonic()
+        if left < 0:
+            raise Busy(
+                f"{where} has been held by another process for {seconds:g} seconds; "
+                "nothing was changed, try again"
+            )
+        time.sleep(min(pause, left))
+        # Many who ask all the time keep the one they wait for from its work.
+        pause = min(1.2 * pause, 5 * PAUSE)
+
+
+def lock(descriptor: int, otherwise: bool) -> bool:
+    """Lock an open file, if nobody else has; `otherwise` where the file system has no locks.
+
+    The lock is held until every copy of the descriptor is closed.
+    """
+    if fcntl is None:
+        return otherwise
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return otherwise and error.errno not in (errno.EAGAIN, errno.EACCES)
+    return True
 
 
 def release(descriptor: int) -> None:

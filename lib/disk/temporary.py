@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from ..recording.first_use import TEMPORARY
+from .durable import TEMPORARY, discard
 
 RETIRED = 3600
 """Seconds after which a temporary file's writer is taken for dead."""
@@ -15,15 +15,7 @@ def clean_up(folder: int, beginning: str = TEMPORARY) -> None:
     """Remove the old files of an open folder whose names begin so. Raises OSError."""
     for entry in os.listdir(folder):
         if entry.startswith(beginning) and _is_retired(entry, folder):
-            remove(entry, folder)
-
-
-def remove(file: str, folder: int | None) -> None:
-    """Remove a temporary file, if it is there and can be removed; a later cleanup tries again."""
-    try:
-        os.unlink(file, dir_fd=folder)
-    except OSError:
-        pass
+            discard(entry, folder)
 
 
 def _is_retired(file: str, folder: int) -> bool:

@@ -7,12 +7,14 @@ import shutil
 from dataclasses import dataclass, field
 from shlex import quote
 
-from ..disk.cleanup import lock, remove_unlocked
+from ..disk.cleanup import remove_unlocked
+from ..disk.durable import TEMPORARY
+from ..disk.locks import lock
 from ..disk.swap import swap
 from ..errors import StoreError
 from ..project.git import is_ignored
 from ..recording import journal
-from ..recording.first_use import GITIGNORE, README, TEMPORARY
+from ..recording.first_use import GITIGNORE, README
 from . import registered as registration
 from . import settings_files
 from .interpreter import interpreter

@@ -12,9 +12,9 @@ import os
 import sys
 from errno import EINVAL, ENOENT
 
+from ..disk.durable import TEMPORARY, make_directories
 from ..disk.temporary import clean_up
 from ..recording import journal
-from ..recording.first_use import TEMPORARY, make_directories
 
 LINK = "python3"
 """How the link is called, in the directory of the user's key: outside every repository."""

@@ -15,12 +15,13 @@ import stat
 from dataclasses import dataclass, field
 from errno import ENOTSUP, EOPNOTSUPP, EPERM
 
-from ..disk.cleanup import alone, lock, remove_unlocked
+from ..disk.cleanup import alone, remove_unlocked
+from ..disk.durable import TEMPORARY, make_directories, sync_directory
+from ..disk.locks import lock
 from ..disk.swap import swap
 from ..errors import StoreError
 from ..project.git import main_checkout
 from ..recording import journal
-from ..recording.first_use import TEMPORARY, make_directories, sync_names
 from . import registered
 
 TYPE_CHECKING = False
@@ -396,7 +397,7 @@ class Change:
         finally:
             _remove(temporary)
             os.close(descriptor)
-        _in_folder(folder, sync_names)
+        _in_folder(folder, sync_directory)
 
     def _take_place(self, temporary: str, after: bytes) -> None:
         """Put a file in the place of what is there, if that is still what it was.

@@ -21,6 +21,7 @@ import time
 from hashlib import sha256
 
 from ..disk import temporary
+from ..disk.durable import CREATE, sync_directory
 from ..disk.quarantine import quarantine
 from ..errors import Damaged, NewerVersion, StoreError
 from ..format import documents, records
@@ -28,7 +29,7 @@ from ..format.documents import data_of, signed, verdict_on
 from ..format.json_text import dumps, loads
 from ..project.place import BadName, check_name, journals, open_journal, session_of
 from ..recording import journal
-from ..recording.first_use import CREATE, initialize, sync_names
+from ..recording.first_use import initialize
 from ..session.lineage import is_running
 from ..session.live import checkpoint_name
 from ..stores import CHECKPOINTS, KEYS
@@ -493,7 +494,7 @@ class Staging:
         try:
             os.rename(self._name, PENDING, src_dir_fd=folder, dst_dir_fd=folder)
             self._committed = True
-            sync_names(folder)
+            sync_directory(folder)
         finally:
             os.close(folder)
 
@@ -516,7 +517,7 @@ def _unmake(directory: str) -> None:
 def _sync(path: str) -> None:
     descriptor = os.open(path, journal.DIRECTORY)
     try:
-        sync_names(descriptor)
+        sync_directory(descriptor)
     finally:
         os.close(descriptor)
 
@@ -647,7 +648,7 @@ def _put(state: State, directory: str, member: str, about: Document) -> None:
             sessions = journal.open_sessions(state.directory)
             try:
                 os.rename(path, f"{name}.jsonl", dst_dir_fd=sessions)
-                sync_names(sessions)
+                sync_directory(sessions)
             finally:
                 os.close(sessions)
             return

@@ -6,11 +6,11 @@ import os
 import time
 
 from ..disk import temporary
+from ..disk.durable import TEMPORARY
 from ..errors import Damaged, NewerVersion
 from ..format.records import seconds
 from ..project import place
 from ..recording import journal
-from ..recording.first_use import TEMPORARY
 from ..session.lineage import is_running
 from ..session.live import checkpoint_name
 from ..state import State
@@ -114,7 +114,7 @@ def clean_up(state: State) -> None:
     """Remove what killed writers left, once it is old. Raises StateError and OSError."""
     state.store.clean_up()
     _clean_up(TEMPORARY, lambda: journal.descend(journal.open_state(state.directory), "sessions"))
-    _clean_up("key.", lambda: os.open(os.path.dirname(journal.key_path()), journal.DIRECTORY))
+    _clean_up(TEMPORARY, lambda: os.open(os.path.dirname(journal.key_path()), journal.DIRECTORY))
 
 
 def _clean_up(beginning: str, opened: Callable[[], int]) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 
+from ..disk import durable
 from ..errors import StoreError
 from ..format import records
 from ..format.documents import verdict_on
 from ..project import place
 from ..recording import journal
-from ..recording.first_use import CREATE, TEMPORARY
 from ..session.lineage import is_running
 from ..stores import CHECKPOINTS, KEYS
 
@@ -60,7 +60,7 @@ def _adopt_journal(state: State, session: str, dry_run: bool) -> int:
         sessions = journal.descend(journal.open_state(state.directory), "sessions")
         try:
             before = os.stat(session + ".jsonl", dir_fd=sessions)
-            _replace(sessions, session + ".jsonl", adopted)
+            durable.replace(session + ".jsonl", adopted, sessions)
             # Its time tells which session was active last, and nothing was active now.
             times = (before.st_atime_ns, before.st_mtime_ns)
             os.utime(session + ".jsonl", ns=times, dir_fd=sessions)
@@ -69,18 +69,3 @@ def _adopt_journal(state: State, session: str, dry_run: bool) -> int:
     except OSError as error:
         raise StoreError(f"{state.directory}/sessions/{session}.jsonl: {error.strerror}") from error
     return count
-
-
-def _replace(directory: int, name: str, data: bytes) -> None:
-    temporary = TEMPORARY + os.urandom(8).hex()
-    descriptor = os.open(temporary, CREATE, 0o600, dir_fd=directory)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
-    except BaseException:
-        os.unlink(temporary, dir_fd=directory)
-        raise
-    os.fsync(directory)

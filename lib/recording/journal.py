@@ -248,7 +248,7 @@ def descend(parent: int, name: str, mode: int = 0) -> int:
         except FileNotFoundError:
             if not mode:
                 raise
-        from .first_use import make_directory
+        from ..disk.durable import make_directory
 
         make_directory(parent, name, mode)
         return os.open(name, DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
@@ -278,7 +278,7 @@ def open_state(directory: str, create: bool = False) -> int:
                 error.filename, error.strerror = link, "it is a link, and none is followed here"
             raise
     if create:
-        from .first_use import make_directories
+        from ..disk.durable import make_directories
 
         make_directories(directory, 0o700)
     return os.open(directory, DIRECTORY)
@@ -466,7 +466,9 @@ def append(sessions: int, session: str, records: bytes) -> str:
         if environment("WORKFLOW_STATE_FSYNC") == "always":
             os.fsync(descriptor)
             if not status.st_size:
-                os.fsync(sessions)
+                from ..disk.durable import sync_directory
+
+                sync_directory(sessions)
     finally:
         os.close(descriptor)
     return message

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 
+from ..disk.durable import sync_directory
 from ..errors import Busy, Damaged, NewerVersion, StoreError
 from ..format.documents import verdict_on
 from ..format.records import OURS, Replay, check_before, mentioning
@@ -358,7 +359,7 @@ class Sessions:
                     os.fsync(descriptor)
                 finally:
                     os.close(descriptor)
-                os.fsync(sessions)
+                sync_directory(sessions)
             finally:
                 os.close(sessions)
         except OSError as error:

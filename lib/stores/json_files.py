@@ -20,13 +20,13 @@ import errno
 import os
 import stat
 
-from ..disk import temporary as stale
+from ..disk import durable
 from ..disk.locks import LOCK, acquire, release
 from ..disk.quarantine import quarantine
 from ..errors import Damaged, NewerVersion, StoreError
 from ..format.documents import data_of, signed
 from ..recording import journal
-from ..recording.first_use import CREATE, TEMPORARY, initialize
+from ..recording.first_use import initialize
 from . import CHECKPOINTS, KEYS, Unshared, document_checks
 from .document_checks import INTENT, examine, refuse_large
 
@@ -251,37 +251,12 @@ class JsonFiles(Unshared):
     def _write_file(self, collection: str, file: str, document: Document) -> None:
         data = data_of(document)
         refuse_large(data, self._path(collection, file), MOVE if collection == CHECKPOINTS else "")
-        temporary = TEMPORARY + os.urandom(8).hex()
         with _Folder(self, collection, create=True) as folder:
-            try:
-                descriptor = os.open(temporary, CREATE, 0o600, dir_fd=folder)
-                try:
-                    _write_all(descriptor, data)
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)  # not silently: some file systems report a full disk here
-                os.replace(temporary, file, src_dir_fd=folder, dst_dir_fd=folder)
-            except BaseException:
-                stale.remove(temporary, folder)
-                raise
-            try:
-                _sync(folder)
-            except OSError as error:
-                raise StoreError(
-                    f"{self._path(collection, file)} is in place, but could not be made durable "
-                    f"({error.strerror}): a power cut may bring the old one back"
-                ) from error
+            durable.replace(file, data, folder)
 
     def _delete_file(self, collection: str, file: str) -> bool:
         with _Folder(self, collection) as folder:
-            if folder is None:
-                return False
-            try:
-                os.unlink(file, dir_fd=folder)
-            except FileNotFoundError:
-                return False
-            _sync(folder)
-        return True
+            return folder is not None and durable.remove(file, folder)
 
     def advice(self, files: int) -> str:
         """The command to SQLite, where each checkpoint writes many files anew."""
@@ -289,10 +264,12 @@ class JsonFiles(Unshared):
 
     def clean_up(self) -> None:
         """Remove the temporary files of writers that were killed."""
+        from ..disk.temporary import clean_up
+
         for collection in (KEYS, CHECKPOINTS):
             with _Folder(self, collection) as folder:
                 if folder is not None:
-                    stale.clean_up(folder)
+                    clean_up(folder)
 
     # --- the lock ---
 
@@ -336,8 +313,7 @@ class JsonFiles(Unshared):
 
     def failed(self, error: OSError, collection: str) -> StoreError:
         """The error of a call in a collection's folder, in this family's words."""
-        name = error.filename if isinstance(error.filename, str) else ""
-        where = self._path(collection, "" if name.startswith(TEMPORARY) else name)
+        where = self._path(collection, error.filename if isinstance(error.filename, str) else "")
         return StoreError(f"{where}: {error.strerror or error}")
 
 
@@ -365,19 +341,3 @@ def _read_all(descriptor: int, size: int) -> bytes:
         if not chunk:
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
         chunks.append(chunk)
-
-
-def _write_all(descriptor: int, data: bytes | bytearray) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
-
-
-def _sync(folder: int | None) -> None:
-    """Make a rename durable. Some file systems cannot sync a directory, and say so."""
-    if folder is None:
-        return
-    try:
-        os.fsync(folder)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS):
-            raise

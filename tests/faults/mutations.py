@@ -43,7 +43,11 @@ class Mutation:
     tests: str
 
 
-JOURNAL, STORE = "lib/recording/journal.py", "lib/stores/json_files.py"
+DURABLE, JOURNAL, STORE = (
+    "lib/disk/durable.py",
+    "lib/recording/journal.py",
+    "lib/stores/json_files.py",
+)
 ARCHIVE, TRANSFER = "lib/maintenance/archive.py", "tests/test_transfer.py"
 HOSTILE = "tests/faults/hostile"
 MUTATIONS = (
@@ -91,16 +95,16 @@ MUTATIONS = (
     ),
     Mutation(
         "a document is synced before its rename",
-        STORE,
-        "                    os.fsync(descriptor)\n",
+        DURABLE,
+        "            os.fsync(descriptor)\n",
         "",
         "tests/faults/test_power_loss.py -k save",
     ),
     Mutation(
         "the folder is synced after a rename",
-        STORE,
-        "            try:\n                _sync(folder)\n",
-        "            try:\n                pass\n",
+        DURABLE,
+        "            sync_directory(folder)\n    except",
+        "            pass\n    except",
         "tests/faults/test_power_loss.py -k save",
     ),
     Mutation(
@@ -112,9 +116,12 @@ MUTATIONS = (
     ),
     Mutation(
         "a document is written beside its place",
-        STORE,
-        "        temporary = TEMPORARY + os.urandom(8).hex()\n",
-        "        temporary = file\n        CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC\n",
+        DURABLE,
+        "    try:\n        write_new(temporary,",
+        "    global CREATE\n"
+        "    if put is os.replace:\n"
+        "        temporary, CREATE = name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC\n"
+        "    try:\n        write_new(temporary,",
         "tests/faults/test_kill.py -k save",
     ),
     Mutation(
@@ -315,8 +322,8 @@ MUTATIONS = (
     Mutation(
         "a key is made whole or not at all",
         "lib/recording/first_use.py",
-        "        os.link(temporary, path)\n",
-        "        os.symlink(temporary, path)\n",
+        "        create(path, os.urandom(32))\n",
+        "        replace(path, os.urandom(32))\n",
         "tests/test_journal.py -k key",
     ),
     Mutation(
@@ -437,7 +444,7 @@ MUTATIONS = (
     Mutation(
         "what killed writers left goes",
         "lib/disk/temporary.py",
-        "            remove(entry, folder)\n",
+        "            discard(entry, folder)\n",
         "            pass\n",
         "tests/test_retention.py",
     ),
@@ -514,8 +521,8 @@ MUTATIONS = (
     Mutation(
         "an export appears whole",
         "lib/commands/transfer.py",
-        "        counts = _write(state, descriptor, progress)\n        os.replace(temporary, path)\n",
-        "        counts = _write(state, path, progress)\n        os.unlink(temporary)\n",
+        "        durable.replace(path, lambda new: counts.update(_write(state, os.dup(new), progress)))\n",
+        "        counts.update(_write(state, path, progress))\n",
         f"{TRANSFER} -k export_that",
     ),
     Mutation(
@@ -598,15 +605,15 @@ MUTATIONS = (
     Mutation(
         "a report is its owner's alone",
         "lib/commands/report.py",
-        "0o600, dir_fd=folder",
-        "0o644, dir_fd=folder",
+        "        put(name, data, folder)\n",
+        "        put(name, data, folder, 0o644)\n",
         "tests/report/test_command.py",
     ),
     Mutation(
         "a report that fails leaves the older one and nothing else",
-        "lib/commands/report.py",
-        "            os.unlink(temporary, dir_fd=folder)\n",
-        "            pass\n",
+        DURABLE,
+        "    except BaseException:\n        discard(name, folder)\n",
+        "    except BaseException:\n        pass\n",
         "tests/report/test_command.py -k full",
     ),
     Mutation(

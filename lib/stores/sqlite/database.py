@@ -11,10 +11,11 @@ import os
 import stat
 import time
 
-from ...disk import locks, temporary
+from ...disk import locks
+from ...disk.durable import make_directories
 from ...errors import Busy, Damaged, StoreError
 from ...recording import journal
-from ...recording.first_use import initialize, make_directories
+from ...recording.first_use import initialize
 from ..document_checks import SIZE_LIMIT, refuse_newer
 from .deadline import Deadline
 from .schema import CONTENTS, SCHEMA, own, statements, strangeness
@@ -362,10 +363,12 @@ class Database:
 
     def clean_up(self) -> None:
         """Remove what killed writers left in the state directory."""
+        from ...disk.temporary import clean_up
+
         folder = self._folder(create=False) if self._own else None
         if folder is not None:
             try:
-                temporary.clean_up(folder)
+                clean_up(folder)
             except OSError as error:
                 raise self._failed(error) from error
             finally:
