@@ -30,18 +30,24 @@ _HERE = re.compile(r'-100<[^>]*>, "(?=/)')
 
 _STREAM = re.compile(r"[01]<")
 _CREATES = 0o100
+_DIRECTORY = os.O_DIRECTORY
 _ACCESS = 3
 
 
 @dataclass(frozen=True)
 class Call:
-    """One system call: the `nth` of its name, what it was given and what it gave."""
+    """One system call: the `nth` of its name, what it was given and what it gave.
+
+    writes     whether it may change a file
+    directory  whether it is about an open directory
+    """
 
     name: str
     nth: int
     given: str
     result: int
     writes: bool
+    directory: bool = False
 
     def __str__(self) -> str:
         return f"{self.name}#{self.nth}({self.given[:160]})"
@@ -72,6 +78,7 @@ def parse(text: str, place: str) -> list[Call]:
     """
     counts: dict[str, int] = {}
     written: set[str] = set()
+    directories: set[str] = set()
     calls = []
     for line in text.splitlines():
         match = _LINE.match(line)
@@ -93,7 +100,9 @@ def parse(text: str, place: str) -> list[Call]:
             writes = True
             written.discard(descriptor)
         number = int(result) if result != "?" else 0
-        calls.append(Call(name, counts[name], given, number, writes))
+        if name == "openat":
+            (directories.add if _flags(given) & _DIRECTORY else directories.discard)(result)
+        calls.append(Call(name, counts[name], given, number, writes, descriptor in directories))
     return calls
 
 

@@ -17,6 +17,7 @@ ERRORS = {
     "read": "EIO EINTR",
     "write": "ENOSPC EIO EINTR 0",
     "fsync": "EIO ENOSPC EINTR",
+    "fsync of a directory": "EIO ENOSPC EINTR EINVAL EOPNOTSUPP",
     "mkdir": "ENOSPC EIO EACCES EROFS",
     "mkdirat": "ENOSPC EIO EACCES EROFS",
     "rename": "ENOSPC EIO EACCES EROFS",
@@ -42,6 +43,9 @@ written a part, and not to have, would be a lie that no kernel tells: see `answe
 FORBIDDEN = ("EACCES", "EROFS")
 """Not tried on the user's key: that it cannot be had then is a state of its own, with its tests."""
 
+TOLERATED = ("EINVAL", "EOPNOTSUPP")
+"""How a file system says that it syncs no directory (the second is also called ENOTSUP)."""
+
 ONLY_WRITES = {
     "stop, the first",
     "stop, a later one",
@@ -60,7 +64,8 @@ def answers(call) -> list[str]:
     byte was written: it must take that for a failure, and no later write hides the lie.
     """
     variant = {("openat", True): "openat that creates", ("close", False): "close of what was read"}
-    told = ERRORS.get(variant.get((call.name, call.writes), call.name), "").split()
+    kind = variant.get((call.name, call.writes), call.name)
+    told = ERRORS.get(f"{kind} of a directory" * call.directory, ERRORS.get(kind, "")).split()
     if "/home/.local" in call.given:
         told = [error for error in told if error not in FORBIDDEN]
     elif call.name == "newfstatat" and '"", ' in call.given:
@@ -84,7 +89,8 @@ def test_an_error_at_any_call_is_told_and_harms_nothing(name, bench, tally, stra
             done = struck(bench, prepared, fault, root)
             troubles = judge_process(done)
             # An interrupted call is made again; a close cannot be, and is told.
-            if fault[1] == "EINTR" and fault[0].name != "close" and done.returncode:
+            again = fault[1] == "EINTR" and fault[0].name != "close"
+            if (again or fault[1] in TOLERATED) and done.returncode:
                 troubles.append(Trouble("blocked", f"gave up: {done.stderr.decode()}"))
             seen = bench.look(root, prepared.workload.session)
             # A notice to the user is an answer too: what it tells of may be missing.
