@@ -1,8 +1,6 @@
-"""The list of protections and their table in docs/reliability.md say the same, and of this code."""
+"""The list of protections and their table in docs/generated say the same, and of this code."""
 
 from __future__ import annotations
-
-import re
 
 import pytest
 
@@ -36,16 +34,10 @@ def test_the_tests_that_are_named_are_there(test):
     assert any(f"def {name}(" in place.read_text() for place in places)
 
 
-def test_a_table_is_put_between_its_marks_and_read_from_there(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text("a\n<!-- it: begin -->\n<!-- it: end -->\nz\n")
-    assert report.published("it", page) == ""
-    for text in ("| one |\n", "| one |\n| two |\n"):
-        report.publish(text, "it", page)
-        assert report.published("it", page) == text.strip()
-    assert re.sub(r"\|[^\n]*\n", "", page.read_text()) == (
-        "a\n<!-- it: begin -->\n\n\n<!-- it: end -->\nz\n"
-    )
-    page.write_text("no marks")
-    with pytest.raises(SystemExit, match="lost the marks"):
-        report.publish("x", "it", page)
+def test_a_table_has_a_page_of_its_own_and_is_read_from_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "GENERATED", tmp_path / "generated")
+    assert report.published("it") == []
+    for rows in (["| a | b |"], ["| a | b |", "| c | d |"]):
+        report.publish("\n".join(["| one | two |", "|---|---|", *rows, ""]), "it", "It", "make it")
+        assert report.published("it") == rows
+    assert (tmp_path / "generated" / "it.md").read_text().startswith("# It\n\n`make it` writes")

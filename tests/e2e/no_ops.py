@@ -1,7 +1,7 @@
 """Each hook turned into a no-op, and the scenarios that notice: `make e2e-no-ops`.
 
 A hook that can be missing unnoticed is one that nothing proves, and fails the run. What noticed goes
-into docs/compatibility.md.
+into docs/generated/no-ops.md.
 
 python3 -m tests.e2e.no_ops [SCRIPT...]    only these; the page is written when all were tried
 """
@@ -21,7 +21,6 @@ from .client import ROOT
 
 PARTS = ("lib", "hooks", "bin", "skills", "tests", ".claude-plugin")
 FILES = ("pyproject.toml", "settings.example.json")
-PAGE = ROOT / "docs" / "compatibility.md"
 
 NO_OP = """import sys
 
@@ -65,7 +64,8 @@ def main() -> int:
         lines.append(f"| `{script}` | {len(scenarios)}: {names or '**none**'} |")
         print(lines[-1], flush=True)
     if chosen == scripts:
-        publish("\n".join(lines) + "\n", "no-ops", PAGE)
+        title = "Each hook turned into a no-op, and the scenarios that fail"
+        publish("\n".join(lines) + "\n", "no-ops", title, "make e2e-no-ops")
     return 1 if missed else 0
 
 

@@ -22,7 +22,6 @@ from tests.faults.report import publish
 from . import package
 from .client import Claude
 from .messages import Block, bash
-from .no_ops import PAGE
 
 CALLS = 200
 KINDS = ("none", "true", "ours")
@@ -105,7 +104,7 @@ def main() -> int:
     )
     text = "\n".join([about, "", *lines]) + "\n"
     print(text)
-    publish(text, "waiting", PAGE)
+    publish(text, "waiting", "What the user waits for", "make e2e-waiting")
     return 0
 
 

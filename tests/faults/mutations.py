@@ -1110,6 +1110,7 @@ MUTATIONS = (
 )
 
 
+TITLE = "Each protection, and the test that notices when it is broken"
 HEAD = ("| protection, broken | the test that failed |", "|---|---|")
 
 
@@ -1142,8 +1143,7 @@ def caught_by(mutation: Mutation) -> str:
 
 def table() -> dict[str, str]:
     """What the page says: each protection, and the test that failed when it was broken."""
-    rows = published("mutations").split("\n")[len(HEAD) :]
-    return dict(row.strip("| ").split(" | ") for row in rows if row)
+    return dict(row.strip("| ").split(" | ") for row in published("mutations"))
 
 
 def _words(arguments: str) -> list[str]:
@@ -1169,7 +1169,7 @@ def main() -> int:
         rows = [
             f"| {each.what} | {caught[each.what]} |" for each in MUTATIONS if each.what in caught
         ]
-        publish("\n".join([*HEAD, *rows, ""]), "mutations")
+        publish("\n".join([*HEAD, *rows, ""]), "mutations", TITLE, "make mutations")
     print(f"{len(chosen) - missed} of {len(chosen)} were noticed")
     return 1 if missed else 0
 

@@ -1,4 +1,4 @@
-"""The counts of a run of the faults: kept as JSON, printed as one table, written into the docs.
+"""The counts of a run of the faults: kept as JSON, printed and written to the docs as one table.
 
 python3 -m tests.faults.report    prints what the last run found; exit 1 unless all of it is 0
 """
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PAGE = ROOT / "docs" / "reliability.md"
+GENERATED = ROOT / "docs" / "generated"
 
 COLUMNS = {
     "lost": "lost",
@@ -89,25 +89,20 @@ def table(rows: dict[str, dict[str, Counts]]) -> tuple[str, int]:
     return "\n".join(lines) + "\n", total
 
 
-def publish(text: str, what: str, where: Path = PAGE) -> None:
-    """Put a table between the marks of its name in a page of the docs."""
-    head, _, tail = _parted(what, where)
-    where.write_text(f"{head}\n{text}\n{tail}")
+def publish(text: str, name: str, title: str, command: str) -> None:
+    """Write a table to a page of its own in docs/generated."""
+    page = GENERATED / f"{name}.md"
+    page.parent.mkdir(exist_ok=True)
+    page.write_text(f"# {title}\n\n`{command}` writes this page. Do not edit it.\n\n{text}")
 
 
-def published(what: str, where: Path = PAGE) -> str:
-    """The table between those marks, "" when there is none yet."""
-    return _parted(what, where)[1].strip("\n")
-
-
-def _parted(what: str, where: Path) -> tuple[str, str, str]:
-    """The page up to the first of the marks, what is between them, and from the second on."""
-    begin, end = f"<!-- {what}: begin -->\n", f"<!-- {what}: end -->\n"
-    head, _, rest = where.read_text().partition(begin)
-    text, found, tail = rest.partition(end)
-    if not found:
-        sys.exit(f"{where} has lost the marks around its table of {what}")
-    return head + begin, text, end + tail
+def published(name: str) -> list[str]:
+    """The rows of the table in such a page, without its head; [] when there is none yet."""
+    try:
+        lines = (GENERATED / f"{name}.md").read_text().split("\n")
+    except FileNotFoundError:
+        return []
+    return [line for line in lines if line.startswith("| ")][1:]
 
 
 if __name__ == "__main__":
@@ -116,5 +111,5 @@ if __name__ == "__main__":
         sys.exit("no faults have been tried yet: run make faults")
     shown, troubles = table(counted)
     sys.stdout.write(shown)
-    publish(shown, "counts")
+    publish(shown, "faults", "Faults that were tried", "make faults")
     sys.exit(1 if troubles else 0)
