@@ -1004,6 +1004,15 @@ def test_an_object_is_parsed_as_json_parses_it(value, indent, ascii_only, before
     assert journal.parse(mark + text) == json.loads(text) == value
 
 
+def test_a_deadline_in_the_middle_of_parsing_is_no_fault_of_the_event(monkeypatch):
+    def give_up(_settings):
+        raise journal.Unusable("gave up after 5 seconds")
+
+    monkeypatch.setattr(journal, "make_scanner", give_up)
+    with pytest.raises(journal.Unusable, match="gave up after 5 seconds"):
+        journal.parse("{}")
+
+
 @settings(max_examples=100, deadline=None, database=None)
 @given(st.dictionaries(TEXTS, VALUES), st.data())
 def test_what_json_refuses_is_refused(value, data):

@@ -127,6 +127,8 @@ def parse(text: str) -> "dict[str, Any]":
         value, end = make_scanner(_SETTINGS)(text, start)  # type: ignore[arg-type]
     except RecursionError:
         raise Unusable("the event nests too deeply to be read") from None
+    except Unusable:
+        raise  # the hook's time is up, whatever it was reading
     except Exception:  # noqa: BLE001
         # SystemError is among them: before 3.12 the scanner raises it where json.loads, which has
         # imported json.decoder, raises JSONDecodeError.
