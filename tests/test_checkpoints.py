@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import state
+from lib import checkpoints, state
 from lib.errors import NewerVersion
 from lib.state import BadName, State, StateError, UnknownCheckpoint
 from lib.stores import json_files
@@ -300,7 +300,7 @@ def test_restore_through_the_function_is_true(kept):
 
 
 def test_safety_checkpoints_do_not_pile_up(kept, monkeypatch):
-    monkeypatch.setattr(state, "SAFETY_KEPT", 2)
+    monkeypatch.setattr(checkpoints, "SAFETY_KEPT", 2)
     give(kept, key=1)
     kept.checkpoint("c")
     for _ in range(5):
@@ -314,7 +314,7 @@ def test_safety_checkpoints_do_not_pile_up(kept, monkeypatch):
 
 def test_a_users_checkpoint_that_looks_like_a_safety_one_stays(kept, monkeypatch):
     """Its name is the user's to choose: undo and tidying know their own by more than that."""
-    monkeypatch.setattr(state, "SAFETY_KEPT", 2)
+    monkeypatch.setattr(checkpoints, "SAFETY_KEPT", 2)
     give(kept, key="mine")
     mine = ["before-restore-my-work", "before-undo-my-work"]
     for name in mine:

@@ -44,7 +44,7 @@ STATE = (
 lib.format.file_table lib.format.json_text lib.format.records lib.project.git
 lib.project.place lib.recording.change_lists lib.recording.client_process
 lib.recording.first_use lib.session.fold lib.session.lineage lib.session.live
-lib.session.rules lib.state lib.stores lib.stores.document_checks
+lib.session.rules lib.checkpoints lib.state lib.stores lib.stores.document_checks
 lib.stores.json_files lib.stores.open
 """.split()
     )

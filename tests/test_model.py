@@ -29,9 +29,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from lib import checkpoints
 from lib import state as api
+from lib.checkpoints import FILES, PHASE, SAFETY, UNDONE
 from lib.recording import journal
-from lib.state import FILES, PHASE, SAFETY, UNDONE, State
+from lib.state import State
 
 SESSION = "one"
 OWN = "session-one"
@@ -527,7 +529,7 @@ def test_any_sequence_of_verbs_and_deaths_leaves_what_the_model_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORKFLOW_STATE_KEY", "a model's")
-    monkeypatch.setattr(api, "SAFETY_KEPT", SAFETIES_KEPT)
+    monkeypatch.setattr(checkpoints, "SAFETY_KEPT", SAFETIES_KEPT)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # no power is cut here
     monkeypatch.setattr(Machine, "base", tmp_path, raising=False)
     run_state_machine_as_test(

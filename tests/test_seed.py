@@ -177,7 +177,17 @@ def test_importing_works_where_the_current_directory_is_gone(run, tmp_path):
     run(gone + WAYS["with lib on sys.path"] + "assert load_state.__doc__")
 
 
-USERS_OWN = ["session", "sessions", "context", "policy", "journal", "stores", "workspace", "replay"]
+USERS_OWN = [
+    "checkpoints",
+    "session",
+    "sessions",
+    "context",
+    "policy",
+    "journal",
+    "stores",
+    "workspace",
+    "replay",
+]
 
 
 @pytest.mark.parametrize("first", ["the users first", "state first"])

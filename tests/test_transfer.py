@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from lib.errors import Unreadable
 from lib.format import documents
 from lib.maintenance import archive
 from lib.recording import journal
@@ -508,7 +509,7 @@ def test_a_file_that_is_cut_anywhere_is_refused(worked, exported, tmp_path, monk
     cuts = [*range(0, end, 211), end - 1]
     for cut in cuts:
         source = io.BufferedReader(io.BytesIO(data[:cut]))
-        with pytest.raises(archive.Unreadable):
+        with pytest.raises(Unreadable):
             with archive.Staging(state) as staging:
                 staging.fill(archive.opened(source), None)
     assert not list(worked.directory.glob(".import*"))

@@ -8,6 +8,7 @@ import stat
 import sys
 
 from ..disk import durable
+from ..errors import Unreadable
 from ..maintenance import archive
 from ..session.lineage import is_running
 from ..state import StateError
@@ -154,7 +155,7 @@ def import_(state: State, arguments: argparse.Namespace) -> Answer:
                 archive.clean_up(state)
                 staging.fill(members, progress.bytes)
                 return _take_in(state, staging, arguments, progress)
-        except archive.Unreadable as error:
+        except Unreadable as error:
             raise StateError(f"{arguments.file}: {error}; nothing was changed") from None
 
 

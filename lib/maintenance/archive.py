@@ -23,11 +23,11 @@ from hashlib import sha256
 from ..disk import temporary
 from ..disk.durable import CREATE, sync_directory
 from ..disk.quarantine import quarantine
-from ..errors import Damaged, NewerVersion, StoreError
+from ..errors import BadName, Damaged, NewerVersion, StoreError, Unreadable
 from ..format import documents, records
 from ..format.documents import data_of, signed, verdict_on
 from ..format.json_text import dumps, loads
-from ..project.place import BadName, check_name, journals, open_journal, session_of
+from ..project.place import check_name, journals, open_journal, session_of
 from ..recording import journal
 from ..recording.first_use import initialize
 from ..session.lineage import is_running
@@ -67,10 +67,6 @@ _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2"
 NEW, LONGER, SAME, KEPT = "new", "longer", "same", "kept"
 """What becomes of a member here: it is added; it goes on where the journal here ends; it is here
 already; it is not what is here, which stays."""
-
-
-class Unreadable(StoreError):
-    """The file is not an export, is damaged, or of a later version; nothing was changed."""
 
 
 # --- names -------------------------------------------------------------------------------------

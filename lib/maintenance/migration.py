@@ -8,11 +8,11 @@ to no store.
 
 from __future__ import annotations
 
+from ..checkpoints import time_stamp
 from ..errors import Damaged, NewerVersion, StoreError
 from ..format import records
 from ..format.documents import verdict_on
 from ..recording import journal
-from ..state import time_stamp
 from ..stores import CHECKPOINTS, KEYS
 from ..stores.open import open_store
 from .whole import content, whole, with_lists

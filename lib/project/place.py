@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from ..errors import StoreError
+from ..errors import BadName, StoreError
 from ..format.json_text import loads
 from ..recording import journal
 
@@ -20,10 +20,6 @@ _DEVICES = frozenset(
     ["con", "prn", "aux", "nul", "clock$"]
     + [f"{port}{number}" for port in ("com", "lpt") for number in range(10)]
 )
-
-
-class BadName(StoreError, ValueError):
-    """A key or a checkpoint's name that cannot be a file's name everywhere."""
 
 
 def check_name(name: object, what: str) -> str:

@@ -67,7 +67,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the published list is added to only where it is proved",
-        "lib/state.py",
+        "lib/checkpoints.py",
         "        if published and verdict_on(FILES, published) == OURS:",
         "        if published:",
         "tests/test_stop.py -k writes_a_checkpoint_after",
@@ -109,7 +109,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a journal is synced before its checkpoint",
-        "lib/state.py",
+        "lib/checkpoints.py",
         "            self.sessions.sync(self.session)\n",
         "",
         "tests/faults/test_power_loss.py -k stop",
@@ -807,7 +807,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a stop waits longer for its turn",
-        "lib/state.py",
+        "lib/checkpoints.py",
         "with self.store.lock(TURN_SECONDS):",
         "with self.store.lock():",
         "tests/test_sqlite_faults.py -k waits_for_its_turn",
@@ -983,7 +983,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a list that is saved into a session holds no token",
-        "lib/state.py",
+        "lib/checkpoints.py",
         "map(journal.masked_path, paths)",
         "paths",
         "tests/test_state.py -k secret_in_a_saved",
@@ -991,14 +991,14 @@ MUTATIONS = (
     Mutation(
         "a phase that is set holds no secret",
         "lib/state.py",
-        '"phase": _masked_phase(phase), "pinned"',
+        '"phase": masked_phase(phase), "pinned"',
         '"phase": phase, "pinned"',
         "tests/test_state.py -k secret_in_a_saved",
     ),
     Mutation(
         "a phase that is restored holds no secret",
-        "lib/state.py",
-        'restored["phase"] = _masked_phase(phase)',
+        "lib/checkpoints.py",
+        'restored["phase"] = masked_phase(phase)',
         'restored["phase"] = phase',
         "tests/test_state.py -k secret_in_a_saved",
     ),

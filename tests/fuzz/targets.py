@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lib.errors import StoreError
+from lib.errors import StoreError, Unreadable
 from lib.format.records import OURS, Replay, check_before, read_line
 from lib.maintenance import archive
 from lib.recording import journal, secret_patterns
@@ -265,7 +265,7 @@ def exported(data: bytes) -> None:
                     name: (Path(staging.directory) / name).read_bytes() for name in staging.members
                 }
                 assert found == files
-        except archive.Unreadable:
+        except Unreadable:
             assert changed != good
         assert os.listdir(place) == []
 
