@@ -20,9 +20,10 @@ from lib.recording import journal
 from lib.state import State
 from lib.stores import CHECKPOINTS, KEYS
 from lib.stores.open import open_store
-from lib.stores.sqlite import database as databases
-from lib.stores.sqlite import schema as shape
-from lib.stores.sqlite.database import APPLICATION, FILE
+from lib.stores.sqlite import connection, salvage
+from lib.stores.sqlite import schema as schemas
+from lib.stores.sqlite.connection import APPLICATION
+from lib.stores.sqlite.database import FILE, Asking, DamagedDatabase
 from lib.stores.sqlite.rows import MOST, check_of
 from lib.stores.sqlite.schema import SCHEMA, SHARED
 from tests.conftest import ROOT, absent
@@ -70,7 +71,7 @@ def keep(name: str, data: bytes) -> str:
 
 def without(table: str) -> str:
     return "".join(
-        f"{each};\n" for each in shape.statements(SCHEMA) if f"TABLE {table} " not in each
+        f"{each};\n" for each in schemas.statements(SCHEMA) if f"TABLE {table} " not in each
     )
 
 
@@ -137,7 +138,7 @@ class TestPlanted:
             assert sqlite.cli("get", "old").stdout == "precious\n"
         assert len(list(sqlite.directory.glob(f"{FILE}.damaged-*"))) >= 1
         with closing(sqlite3.connect(sqlite.directory / FILE)) as database:
-            assert shape.strangeness(database.execute(shape.CONTENTS).fetchall()) == ""
+            assert schemas.strangeness(database.execute(schemas.CONTENTS).fetchall()) == ""
 
     def test_what_the_redis_store_adds_belongs_there(self, store, place):
         store.write(KEYS, "key", document(1))
@@ -172,7 +173,7 @@ class TestPlanted:
     def test_a_document_that_is_too_big_is_not_read_and_the_others_are(
         self, store, place, monkeypatch
     ):
-        monkeypatch.setattr(databases, "LENGTH", 1 << 30)  # as where Python bounds no values
+        monkeypatch.setattr(connection, "LENGTH", 1 << 30)  # as where Python bounds no values
         plant(
             place,
             SCHEMA,
@@ -203,9 +204,54 @@ class TestPlanted:
 
     def test_what_is_taken_over_ends_in_its_time(self, store, place, monkeypatch):
         plant(place, SCHEMA, keep("a", PRECIOUS), "CREATE TABLE theirs (a);")
-        monkeypatch.setattr(databases, "SALVAGE_SECONDS", -1)
+        monkeypatch.setattr(salvage, "SECONDS", -1)
         with pytest.raises(Damaged, match="and 0 documents"):
             store.names(KEYS)
+
+
+class TestSalvage:
+    def planted(self, place):
+        plant(place, SCHEMA, keep("a", PRECIOUS), "CREATE TABLE theirs (a);")
+
+    def kept(self, place):
+        return list(place.glob(f"{FILE}.damaged-*"))
+
+    def test_an_error_is_only_translated_and_the_method_that_was_called_salvages(
+        self, store, place
+    ):
+        self.planted(place)
+        with pytest.raises(DamagedDatabase, match="another's making"):
+            store.database.open()
+        assert not self.kept(place)
+        with pytest.raises(Damaged, match="and 1 documents"):
+            store.names(KEYS)
+        assert self.kept(place)
+        assert store.names(KEYS) == ["a"]
+
+    def test_a_change_is_taken_back_before_its_database_is_salvaged(self, store, place):
+        no_name = "INSERT INTO documents VALUES (NULL, 'keys', CAST(x'ff' AS TEXT), '1', 0, x'7d');"
+        plant(place, SCHEMA, keep("a", PRECIOUS), no_name)
+        with store.lock(), pytest.raises(Damaged, match=r"Could not decode.* 1 documents"):
+            store.replace_keys({"b": document(1)}, {})
+        assert open_store("sqlite", str(place)).names(KEYS) == ["a"]
+        store.replace_keys({"b": document(1)}, {})
+        assert open_store("sqlite", str(place)).names(KEYS) == ["b"]
+
+    def test_of_two_who_meet_the_damage_one_salvages(self, store, place, monkeypatch):
+        self.planted(place)
+        acquire = store.database.acquire
+
+        def be_second() -> int:
+            other = open_store("sqlite", str(place))
+            with pytest.raises(Damaged, match="and 1 documents"):
+                other.names(KEYS)
+            other.write(KEYS, "b", document(1))
+            return acquire()
+
+        monkeypatch.setattr(store.database, "acquire", be_second)
+        with pytest.raises(Damaged, match="another process has quarantined it"):
+            store.names(KEYS)
+        assert store.names(KEYS) == ["a", "b"]
 
 
 class TestNumbers:
@@ -333,7 +379,7 @@ class TestLongStatements:
             raise journal.Unusable("gave up")
 
         def count(seconds: float) -> None:
-            with databases.Asking(store.database):
+            with Asking(store.database):
                 signal.setitimer(signal.ITIMER_REAL, seconds)
                 database.execute(COUNT).fetchone()
 
@@ -386,11 +432,11 @@ class TestInitialization:
             def fetchone(self):
                 return self.row
 
-        connect = databases.engine.connect
-        engine = type("Engine", (), dict(vars(databases.engine)))
+        connect = connection.engine.connect
+        engine = type("Engine", (), dict(vars(connection.engine)))
         engine.connect = staticmethod(lambda *given, **named: Interleaved(connect(*given, **named)))
         with monkeypatch.context() as patched:
-            patched.setattr(databases, "engine", engine)
+            patched.setattr(connection, "engine", engine)
             assert store.names(KEYS) in ([], ["key"])
         with initializers[0] as initializer:
             assert initializer.communicate(timeout=30) == ("founded\n", "")

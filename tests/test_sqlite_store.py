@@ -22,8 +22,7 @@ from lib.recording import journal
 from lib.state import State
 from lib.stores import CHECKPOINTS, KEYS
 from lib.stores.open import open_store
-from lib.stores.sqlite import database as databases
-from lib.stores.sqlite import row_lists
+from lib.stores.sqlite import connection, row_lists
 from lib.stores.sqlite.database import FILE
 from tests.conftest import ROOT
 from tests.store_contract import StoreContract, about, call, document
@@ -114,7 +113,7 @@ class TestOpening:
         assert ask(place, "PRAGMA journal_mode") == [("wal",)]
 
     def test_a_file_system_without_one_is_told_once(self, store, place, monkeypatch):
-        monkeypatch.setattr(databases, "URL", "file:{}?mode=rw&vfs=unix-dotfile")
+        monkeypatch.setattr(connection, "URL", "file:{}?mode=rw&vfs=unix-dotfile")
         store.write(KEYS, "key", document(1))
         assert "no write-ahead log" in "".join(store.notices)
         again = open_store("sqlite", str(place))
@@ -123,7 +122,7 @@ class TestOpening:
         assert again.notices == []
 
     def test_a_python_without_sqlite_is_told(self, store, monkeypatch):
-        monkeypatch.setattr(databases, "engine", None)
+        monkeypatch.setattr(connection, "engine", None)
         with pytest.raises(StoreError, match="no sqlite3 module"):
             store.write(KEYS, "key", document(1))
 

@@ -29,6 +29,7 @@ from ...errors import NewerVersion, StoreError
 from ...recording import journal
 from .. import CHECKPOINTS, KEYS
 from ..sqlite.database import Asking
+from ..sqlite.salvage import salvaging
 from ..sqlite.schema import SHARED, statements
 from ..sqlite.store import Sqlite
 from . import timestamps, verify
@@ -87,6 +88,7 @@ class Redis(Sqlite):
         bounded(lambda: other._exchange_alone(give_up, take), seconds, self.place)
         self.notices += other.notices
 
+    @salvaging
     def owed(self) -> int:
         """How many documents the server is not known to have."""
         if self.database.open() is None:
@@ -107,6 +109,7 @@ class Redis(Sqlite):
         """The documents here that the server has not, or not all rows of. Raises StoreError."""
         return verify.not_there(self)
 
+    @salvaging
     def elsewhere(self) -> list[str]:
         """The checkpoints that other machines made last, the latest first."""
         database = self.database.open()
@@ -118,6 +121,7 @@ class Redis(Sqlite):
                 return []
             return [name for (name,) in database.execute(ELSEWHERE)]
 
+    @salvaging
     def _exchange_alone(self, give_up: float, take: bool) -> None:
         """Exchange when no other process does: two at once would send the same."""
         if self.database.open() is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..sqlite.database import Asking
+from ..sqlite.salvage import salvaging
 from .connection import SILENCE, Talking, connect
 from .known import PENDING
 
@@ -75,6 +76,7 @@ def not_there(store: Redis) -> list[str]:
     return missing
 
 
+@salvaging
 def _ask(store: Redis, question: str) -> list[Any]:
     with store.lock(), Asking(store.database):
         found: list[Any] = store.database.open().execute(question).fetchall()

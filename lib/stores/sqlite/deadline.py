@@ -1,4 +1,4 @@
-"""What ends a statement of the database engine's that goes on for too long."""
+"""The deadline of a statement in the database engine."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 STEPS = 10_000
-"""Instructions of the engine's between two looks: a part of a millisecond."""
+"""Instructions of the engine between two checks: a part of a millisecond."""
 
 
 class Deadline:
-    """Lets signals into long statements, and ends them at a time.
+    """Handles signals during a long statement, and ends the statement at a time.
 
-    The engine runs outside of Python, where no signal is handled: a hook would not give up in its
-    time, nor a command at Ctrl-C, while a statement goes on.
+    The engine runs outside of Python, where no signal is handled. Without this, a hook would not
+    give up in its time, nor a command at Ctrl-C, while a statement runs.
 
     give_up  when statements end, by the monotonic clock
     raised   what a signal's handler raised meanwhile, which the engine forgets
@@ -29,15 +29,15 @@ class Deadline:
 
     def over(self, connection: Any) -> None:
         """Watch over a connection."""
-        answers = self._answers()
-        next(answers)
-        connection.set_progress_handler(answers.__next__, STEPS)
+        checks = self._checks()
+        next(checks)
+        connection.set_progress_handler(checks.__next__, STEPS)
 
-    def _answers(self) -> Iterator[bool]:
+    def _checks(self) -> Iterator[bool]:
         """Whether to end the statement, each time the engine asks.
 
-        A generator, as it goes on within its `try`, where a function would only begin: signals
-        are handled at once.
+        A generator stays inside its `try` between two checks; a function would enter it anew, and
+        a signal could be handled before it does.
         """
         ends = False
         while True:
@@ -50,7 +50,7 @@ class Deadline:
             except BaseException as error:  # noqa: BLE001
                 self.raised, ends = error, True
 
-    def tell(self) -> None:
+    def reraise(self) -> None:
         """Raise what a signal's handler raised, if one did."""
         raised, self.raised = self.raised, None
         if raised is not None:

@@ -14,6 +14,7 @@ from ...format import records
 from .. import CHECKPOINTS
 from .database import Asking
 from .rows import MOST, SUMS, Ref, Rows, check_of, path_weight, rows_of, weight
+from .salvage import salvaging
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Lists:
         self.path = database.path
         self.lose = lose
 
+    @salvaging
     def find_row(self, ref: Ref, name: str) -> Kept | None:
         """A row as of a mark."""
         with Asking(self.database):
@@ -84,13 +86,17 @@ class Lists:
 
     def all_rows(self, ref: Ref) -> Iterator[list[tuple[str, Kept]]]:
         """All rows as of a mark in their order, in portions."""
+        cursor, found = self._fetch(ref)
+        while found:
+            yield [(name, (place, row, check)) for name, place, row, check in found]
+            cursor, found = self._fetch(ref, cursor)
+
+    @salvaging
+    def _fetch(self, ref: Ref, cursor: Any = None) -> tuple[Any, list[Any]]:
+        """A cursor over all rows as of a mark, and the next portion of them."""
         with Asking(self.database):
-            cursor = self._execute(_ALL, (ref.list, ref.mark, ref.mark))
-            while True:
-                found = cursor.fetchmany(PORTION)
-                if not found:
-                    return
-                yield [(name, (place, row, check)) for name, place, row, check in found]
+            cursor = cursor or self._execute(_ALL, (ref.list, ref.mark, ref.mark))
+            return cursor, cursor.fetchmany(PORTION)
 
     def _execute(self, statement: str, values: tuple[object, ...]) -> Any:
         """Ask the database that is open: references are of that one, whatever lies there now."""

@@ -1,20 +1,23 @@
 """The SQLite store: one database, in which only what is new is written.
 
-    documents   collection and name -> the document's bytes, signed
-    rows        the files of sessions, each version of each: what counts as of a mark
+    documents   collection and name -> the signed bytes of the document
+    rows        the files of sessions, each version of each, valid from a mark on
     lists       which rows belong together, and the newest mark of each
     refs        which document needs which rows
-    damaged     documents that were not what this store writes; their bytes are kept here
+    damaged     the bytes of documents that this store has not written
 
-A checkpoint of a session holds references in place of its tables (rows.py), so a stop costs what
-its turn changed, however many files there are. Rows are only ever added: a reader who has an
-older checkpoint open still finds its own. Those that no checkpoint needs go an hour later.
+A checkpoint of a session holds references in place of its tables (rows.py). So a stop costs what
+its turn changed, however many files there are. The store only adds rows: a reader of an older
+checkpoint still finds its own. A row that no checkpoint needs is removed an hour later.
 
-A document's sign covers its references, these the sum of their rows, and each row has a check
-value of its own: a database that came with a clone is told from the user's own as files are.
+The signature of a document covers its references. A reference has the sum of its rows, and each
+row has a check value. So a database that came with a clone is not trusted, like a file.
 
-A replacement of all keys is one transaction, which leaves a note; whoever writes next finishes
-what the note says, whatever became of the one who left it.
+A replacement of all keys is one transaction, which leaves a note. The next writer finishes what the
+note says, if the process that left it has died.
+
+Where the engine reports that the database is damaged, the method that was called quarantines and
+salvages it (salvage.py), once its change is taken back.
 """
 
 from __future__ import annotations
@@ -30,9 +33,10 @@ from ...format.json_text import dumps
 from ...recording import journal
 from .. import KEYS, Unshared
 from ..document_checks import INTENT, SIZE_LIMIT, examine, refuse_large
-from .database import Asking, Database, Savepoint, quarantine_bytes
+from .database import Asking, DamagedDatabase, Database, Savepoint, quarantine_bytes
 from .row_lists import PORTION, RETIRED, Lists
 from .rows import Ref, Rows
+from .salvage import salvaging
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,10 +61,11 @@ class Sqlite(Unshared):
         self._patience: float | None = None
         self._lost: list[tuple[str, str, str]] | None = None
         self._known: dict[tuple[int, str, str], int] = {}
-        """Which state of a document was seen to be whole, by the opening it was seen in."""
+        """The state in which a document was last seen whole, by opening, collection and name."""
 
     # --- reading ---
 
+    @salvaging
     def read(self, collection: str, name: str) -> Document | None:
         """The document, or None when there is none. Raises Damaged, NewerVersion, StoreError."""
         document, wrong = self.examine(collection, name)
@@ -90,7 +95,8 @@ class Sqlite(Unshared):
                 (SIZE_LIMIT, collection, name),
             ).fetchone()
             if found and found[2] is None:
-                raise self.database.retire(f"{self.where(collection, name)} is too big")
+                wrong = f"{self.where(collection, name)} is too big"
+                raise DamagedDatabase(self.database.path, wrong)
         if found is None:
             return None, ""
         number, split, data = found
@@ -123,6 +129,7 @@ class Sqlite(Unshared):
             return f"has references that are none ({error})"
         return ""
 
+    @salvaging
     def names(self, collection: str) -> list[str]:
         """The names in a collection, sorted."""
         database = self.database.open()
@@ -132,7 +139,7 @@ class Sqlite(Unshared):
             found = database.execute(
                 "SELECT name FROM documents WHERE shelf = ? ORDER BY name", (collection,)
             )
-            # What nobody could ask for by its name is not of this store's making.
+            # This store writes no document under a name that nobody can ask for.
             return [name for (name,) in found if isinstance(name, str) and journal.is_name(name)]
 
     def unfinished(self) -> Document | None:
@@ -140,10 +147,11 @@ class Sqlite(Unshared):
         intent = self.read(INTENT, INTENT)
         return None if intent is None else intent.get("note") or {}
 
+    @salvaging
     def lose(self, collection: str, name: str, wrong: str) -> StoreError:
-        """Set a document aside whose rows are not what they were; what to raise.
+        """Quarantine a document whose rows are not what they were; what to raise.
 
-        In the middle of a change that is done when the change has been taken back.
+        In the middle of a change, the document is quarantined once the change is taken back.
         """
         if self._lost is None:
             with self.lock():
@@ -165,23 +173,24 @@ class Sqlite(Unshared):
     # --- writing ---
 
     def begin_change(self) -> bool:
-        """From here on what is found damaged is only noted; False where it was already."""
+        """From here on only note what is found damaged; False where a change does that already."""
         begins = self._lost is None
         if begins:
             self._lost = []
         return begins
 
     def end_change(self) -> None:
-        """Quarantined what was found damaged meanwhile."""
+        """Quarantine what was found damaged meanwhile."""
         lost, self._lost = self._lost or [], None
         for collection, name, wrong in lost:
             self._quarantine(collection, name, wrong)
 
     @staticmethod
     def sign(_name: str, document: Document) -> Document:
-        """The document to be signed when its rows are stored, which its sign is to cover."""
+        """The document, to be signed by `write`: the signature covers the rows that it stores."""
         return Signed(document, b"", records.OURS)
 
+    @salvaging
     def write(self, collection: str, name: str, document: Document) -> None:
         """Put the document in place of any older one, durably."""
         with Change(self):
@@ -211,9 +220,9 @@ class Sqlite(Unshared):
             execute("INSERT INTO refs VALUES (?, ?, ?, ?)", (collection, name, list_, mark))
 
     def _refuse_newer(self, collection: str, name: str) -> None:
-        """Raise NewerVersion for what must not be replaced; what is damaged is quarantined.
+        """Raise NewerVersion for what must not be replaced, and quarantine what is damaged.
 
-        A document that has been read, and is still the same, is neither.
+        A document that was read whole, and is still the same, needs no check.
         """
         found = (
             self.database.open()
@@ -226,7 +235,7 @@ class Sqlite(Unshared):
                 self._quarantine(collection, name, wrong)
 
     def _split(self, document: Document, refs: dict[str, Ref]) -> Document:
-        """The document with nothing in the place of its tables, whose rows are stored."""
+        """Store the rows of a document's tables; the document with nothing in their place."""
         whole = dict(document)
         if isinstance(whole.get("value"), Paths):
             refs["value"] = self._lists.store("", "value", whole["value"].table)
@@ -250,11 +259,12 @@ class Sqlite(Unshared):
                     refs[f"keys/{key}"] = self._lists.store("", key, kept["value"].table)
                 else:
                     continue
-                # Its own sign is of what is not in it any more.
+                # Its own check value is of what is not in it any more.
                 about = {name: each for name, each in kept.items() if name != "check"}
                 whole["keys"][key] = {**about, "value": []}
         return whole
 
+    @salvaging
     def delete(self, collection: str, name: str) -> bool:
         """Remove the document; False when there was none."""
         if self.database.open() is None:
@@ -268,6 +278,7 @@ class Sqlite(Unshared):
         done = execute("DELETE FROM documents WHERE shelf = ? AND name = ?", (collection, name))
         return bool(done.rowcount)
 
+    @salvaging
     def replace_keys(self, wanted: dict[str, Document], note: Document) -> None:
         """Make KEYS hold exactly these; readers see the old ones or the new, never a mixture."""
         intent = {"v": journal.VERSION, "keys": {}, "note": note}
@@ -279,7 +290,7 @@ class Sqlite(Unshared):
                     if not self._is_newer(name):
                         self._delete(KEYS, name)
                 self._put(INTENT, INTENT, signed(INTENT, intent))
-            # From here on it is done for every reader, and the note is there for whoever is next.
+            # From here on every reader sees the new keys, and the next writer the note.
             self.database.commit()
             self._begin()
             self._finish_intent()
@@ -292,13 +303,14 @@ class Sqlite(Unshared):
         return bool(found.fetchone()[0] != dumps(journal.VERSION))
 
     def _finish_intent(self) -> None:
-        """Tell the note of a replacement: harmless to repeat, so a crash costs nothing."""
+        """Finish a replacement. It is harmless to repeat, so a crash costs nothing."""
         intent = self.read(INTENT, INTENT)
         if intent is not None:
             self.finish(intent.get("note") or {})
             with Asking(self.database):
                 self._delete(INTENT, INTENT)
 
+    @salvaging
     def quarantined(self) -> list[tuple[str, str]]:
         """The documents in the table `damaged`: where each lies, and what removes it."""
         database = self.database.open()
@@ -318,6 +330,7 @@ class Sqlite(Unshared):
                 for collection, name, at, wrong in found
             ]
 
+    @salvaging
     def clean_up(self) -> None:
         """Remove rows that no checkpoint needs, as many as a start can wait for."""
         if self.database.open() is None:
@@ -341,9 +354,10 @@ class Sqlite(Unshared):
         self._patience = seconds
         return self
 
+    @salvaging
     def __enter__(self) -> Sqlite:
         if not self.database.held:
-            self.database.open()  # what takes its time the others need not wait for
+            self.database.open()  # before the lock: the others need not wait for it
             self._lock = self.database.acquire(seconds=self._patience)
         self.database.held += 1
         if self.database.held == 1:
@@ -356,7 +370,7 @@ class Sqlite(Unshared):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """What was done under the lock stays done, also where an error ended it."""
+        """Commit what was done under the lock, also where an error ended it."""
         if self.database.held == 1:
             try:
                 self.database.commit()
@@ -373,18 +387,15 @@ class Sqlite(Unshared):
 
     def where(self, collection: str, name: str) -> str:
         """A document's place, for people."""
-        what = (
-            "the intent"
-            if collection == INTENT
-            else f"{'key' if collection == KEYS else 'checkpoint'} {name}"
-        )
-        return f"{what} in {self.database.path}"
+        if collection == INTENT:
+            return f"the intent in {self.database.path}"
+        return f"{'key' if collection == KEYS else 'checkpoint'} {name} in {self.database.path}"
 
 
 class Change:
     """A change under the lock: all of it or nothing, but for what it found damaged.
 
-    In the middle of another it is a part of that.
+    A change in another one is a part of that.
     """
 
     def __init__(self, store: Sqlite) -> None:
