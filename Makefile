@@ -51,7 +51,7 @@ fuzz: $(FUZZ)/installed ## search for inputs that break a promise (SECONDS=3600 
 	@mkdir -p .fuzz
 	$(FUZZ)/bin/python -m tests.fuzz.run .fuzz $(SECONDS) $(ARGS)
 
-bench: $(BENCH)/installed ## measure what the hooks cost and write docs/performance.md (ten minutes)
+bench: $(BENCH)/installed ## measure what the hooks cost and write docs/generated (ten minutes)
 	$(BENCH)/bin/python -m benchmarks
 
 bench-quick: $(BENCH)/installed ## measure less of it, and write nothing (two minutes)

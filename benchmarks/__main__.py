@@ -56,7 +56,7 @@ def _measure(setting: Setting, quick: bool) -> int:
         from .chart import draw
 
         bare = curves[rivals.OURS][0].base
-        page.write(ROOT / "docs" / "performance.md", setting, found, curves, bare)
+        page.write(ROOT / "docs" / "generated" / "performance.md", setting, found, curves, bare)
         draw(curves, ROOT / "docs" / "performance.svg")
     return 0 if all(judged) else 1
 

@@ -1,7 +1,6 @@
 """python -m benchmarks.stores [FILES ...]: the stores side by side, and many machines on one Redis.
 
-Writes its part of docs/performance.md; with numbers of files it measures these, and only prints. A
-stop is a real `stop.py` after a turn of one Write, a start a real `session_start.py` of a new
+Writes docs/generated/stores.md; with numbers of files it measures these, and only prints. A stop is a real `stop.py` after a turn of one Write, a start a real `session_start.py` of a new
 session; a listing is `workflow-state checkpoints`. Times are medians in milliseconds, from before
 the process is spawned until it is gone. Needs redis-server, and the redis package in the Python
 that runs it.
@@ -36,9 +35,9 @@ JSON_MOST = 250_000
 """Files beyond which a checkpoint is larger than the JSON store takes."""
 
 HEAD = """\
-Written by `make bench-stores`; which one to choose is told in [stores.md](stores.md). Milliseconds,
-medians of 15; a stop ends a turn of one Write, a start is a new session's, a listing is
-`workflow-state checkpoints`. Redis is on the same machine, and syncs before it answers.
+Milliseconds, medians of 15. A stop ends a turn of one Write; a start begins a new session; a listing is
+`workflow-state checkpoints`. Redis runs on the same machine and syncs before it answers.
+[stores.md](../stores.md) tells which store to choose.
 """
 
 MACHINES, WORKERS, STOPS = 200, 8, 5
@@ -225,8 +224,9 @@ def main() -> None:
         shutil.rmtree(place, ignore_errors=True)
     print(f"{tables}\n\n{machines}")
     if not chosen:
-        text = f"{HEAD}\n{tables}\n\n{machines}\n"
-        page.write_stores(ROOT / "docs" / "performance.md", text)
+        parts = [page.head("What the stores cost", "make bench-stores"), HEAD, tables, machines]
+        text = "\n".join(parts[:2]) + "\n" + "\n\n".join(parts[2:]) + "\n"
+        (ROOT / "docs" / "generated" / "stores.md").write_text(text)
 
 
 if __name__ == "__main__":
