@@ -23,7 +23,7 @@ from lib.format import records
 from lib.format.file_table import Table
 from lib.project import git
 from lib.recording import journal
-from lib.session.fold import NEWEST
+from lib.session.states import NEWEST
 from lib.state import State
 
 from . import page

@@ -21,7 +21,7 @@ from .format.records import OURS
 from .project import place
 from .recording import journal
 from .recording.change_lists import in_pieces
-from .session import fold as folding
+from .session import states
 from .session.live import Sessions, checkpoint_name
 from .stores import CHECKPOINTS, KEYS
 
@@ -216,7 +216,7 @@ class Checkpoints:
                 continue
             if document is None:
                 continue
-            session = folding.complete(document.get("session") or {})
+            session = states.complete(document.get("session") or {})
             found.append(
                 {
                     "name": name,
@@ -234,7 +234,7 @@ class Checkpoints:
         """A checkpoint with all its lists. Raises BadName, UnknownCheckpoint and StateError."""
         document = self._read_checkpoint(name)
         if document.get("session"):
-            document["session"] = folding.plain(document["session"])
+            document["session"] = states.plain(document["session"])
         keys = {
             key: {**kept, "value": listed(kept["value"])} for key, kept in document["keys"].items()
         }
@@ -275,7 +275,7 @@ class Checkpoints:
             }
             for each in (old, new)
         )
-        was, now = (folding.complete(each.get("session") or {}) for each in (old, new))
+        was, now = (states.complete(each.get("session") or {}) for each in (old, new))
         return {
             "from": before,
             "to": after,

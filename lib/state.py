@@ -43,7 +43,7 @@ from .format.file_table import listed
 from .format.records import trusts_all, users_key
 from .project import place
 from .recording import journal
-from .session import fold as folding
+from .session import states
 from .session.live import Sessions
 from .stores import KEYS
 from .stores.open import open_store
@@ -180,7 +180,7 @@ class State(Checkpoints):
         The keys are described in docs/format.md. Raises UnknownSession and StateError.
         """
         live = self.live(session)
-        return folding.plain({name: live[name] for name in live if name not in ("fold", "journal")})
+        return states.plain({name: live[name] for name in live if name not in ("fold", "journal")})
 
     def set_phase(self, phase: str | None) -> None:
         """Pin the session's phase; None unpins it. Raises BadValue, UnknownSession."""

@@ -18,7 +18,7 @@ from lib.errors import Busy, Damaged, NewerVersion, StoreError
 from lib.format.documents import verdict_on
 from lib.format.file_table import Table
 from lib.recording import journal
-from lib.session.fold import complete
+from lib.session.states import complete
 from lib.state import State
 from lib.stores import CHECKPOINTS, KEYS
 from lib.stores.open import open_store

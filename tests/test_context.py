@@ -10,10 +10,10 @@ import subprocess
 from calendar import timegm
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lib.session import fold
+from lib.session import states
 from lib.telling.context import HIGHEST, LIMIT, Context, ago, moment, size
 from tests.conftest import Hooks, absent
 
@@ -34,7 +34,7 @@ def file(last: str = AT, **fields: object) -> dict:
 
 
 def state(**fields: object) -> dict:
-    return fold.complete({**fold.empty("new"), **fields})
+    return states.complete({**states.empty("new"), **fields})
 
 
 def render(live: dict, limit: int = LIMIT, **given: object) -> str:
@@ -307,6 +307,7 @@ HOSTILE = {
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=300)
 
 
+@settings(deadline=None)
 @given(ANY_TEXT)
 @example("\n" + LAST)
 @example("\U0010ffff" * 300)
@@ -319,6 +320,7 @@ def test_no_text_adds_a_line_or_leaves_its_quotation(text):
     assert told.count('"') % 2 == 0
 
 
+@settings(deadline=None)
 @given(ANY_TEXT, st.integers(1, 60), st.integers(0, 3000))
 def test_no_text_breaks_the_limit_or_the_fence(text, many, limit):
     told = render(full(text, many), limit, **around(text, many))
@@ -338,9 +340,9 @@ def test_words_of_others_stand_in_quotes(field):
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_text_stays_data_through_the_scripts(hooks, text):
     """File name, commands, agent, request, phase and session id at once, as a client sends them."""
-    settings = {"phases": {text: ["Write"]}}
+    rules = {"phases": {text: ["Write"]}}
     (hooks.project / ".claude").mkdir()
-    (hooks.project / ".claude" / "workflow-state.json").write_text(json.dumps(settings))
+    (hooks.project / ".claude" / "workflow-state.json").write_text(json.dumps(rules))
     hooks.prompt(text, text)
     hooks.call(text, "Write", "1", {"file_path": f"{hooks.project}/{text}"}, agent_type=text)
     bash = {"session_id": text, "tool_name": "Bash", "tool_input": {"command": text}}

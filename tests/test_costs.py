@@ -43,8 +43,9 @@ STATE = (
         """lib.disk.locks lib.errors lib.disk.quarantine lib.disk.durable lib.format.documents
 lib.format.file_table lib.format.json_text lib.format.records lib.project.git
 lib.project.place lib.recording.change_lists lib.recording.client_process
-lib.recording.first_use lib.session.fold lib.session.lineage lib.session.live
-lib.session.rules lib.checkpoints lib.state lib.stores lib.stores.document_checks
+lib.recording.first_use lib.session.calls lib.session.fold lib.session.lineage
+lib.session.live lib.session.rules lib.session.states lib.checkpoints lib.state lib.stores
+lib.stores.document_checks
 lib.stores.json_files lib.stores.open
 """.split()
     )
@@ -70,7 +71,7 @@ lib.stores.checkpoint_head
         STATE
         | set(
             """encodings.utf_16_le lib.disk.temporary lib.events.session_start lib.install.interpreter
-lib.maintenance.retention lib.telling.context lib.telling.quoting
+lib.maintenance.retention lib.session.describe lib.telling.context lib.telling.quoting
 """.split()
         ),
     ),
@@ -157,7 +158,7 @@ def test_the_status_line_loads_these_modules_and_no_other(hooks):
     )
     assert "1 file" in done.stdout
     line = set(
-        """lib.telling.context lib.telling.quoting lib.terminal.statusline lib.terminal.width
+        """lib.session.describe lib.telling.context lib.telling.quoting lib.terminal.statusline lib.terminal.width
 """.split()
     )
     expected = (STATE | line) - {"lib.session.lineage", "lib.recording.client_process"}

@@ -9,7 +9,7 @@ import pytest
 from lib.project import place
 from lib.recording import journal
 from lib.recording.heredocs import without_heredocs
-from lib.session import fold
+from lib.session import fold, states
 from lib.session.rules import PHASES, Rules, matches
 
 TOOLS = {
@@ -446,7 +446,7 @@ def _outcomes(state: dict) -> tuple[dict, list]:
 
 @pytest.mark.parametrize(("tool", "given", "outcome", "changed", "read"), FILES.values(), ids=FILES)
 def test_files_of_a_call(tool, given, outcome, changed, read):
-    state = fold.empty("one")
+    state = states.empty("one")
     for event in _events("/p", tool, given, outcome):
         facts = journal.facts_of(journal.Event(event, "PostToolUse"), "/p")
         records = [{"at": "2026-11-23T10:00:00.000Z", **fact} for fact in facts]

@@ -16,7 +16,7 @@ import pytest
 from lib.commands.main import VERSION
 from lib.maintenance import retention
 from lib.recording import journal
-from lib.session import fold
+from lib.session import fold, states
 from lib.session.rules import PHASES, Rules
 from lib.telling import context
 from tests.conftest import PAYLOADS, ROOT, SCRIPTS, payloads
@@ -313,7 +313,7 @@ def test_every_field_that_is_recorded_is_described(recording, tmp_path):
 
 
 def test_every_member_of_a_session_s_state_is_described():
-    state = fold.empty("any")
+    state = states.empty("any")
     names = [*state, *state["counts"]]
     assert [name for name in names if f"`{name}`" not in FORMAT] == []
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from lib.session import calls, states
 from lib.session import fold as session
 from lib.session.rules import Rules
 
@@ -76,7 +77,7 @@ LET_GO = {"event": "Phase", "pinned": False}
 
 
 def fold(records: list[dict], state: dict | None = None, **options) -> dict:
-    return session.fold(state or session.empty("one"), records, RULES, **options)
+    return session.fold(state or states.empty("one"), records, RULES, **options)
 
 
 def brief(state: dict) -> dict:
@@ -532,7 +533,7 @@ def test_git_is_not_asked_after_file_tools_alone():
 def test_the_newest_failures_are_kept():
     state = fold(timed(*(failure(f"c{number}", path=str(number)) for number in range(50))))
     assert [each["call"] for each in state["failures"]] == [f"c{n}" for n in range(30, 50)]
-    assert len(state["failures"]) == session.KEPT
+    assert len(state["failures"]) == states.KEPT
     assert state["counts"]["failed"] == 50
 
 
@@ -544,14 +545,14 @@ def test_the_newest_interrupted_calls_are_kept():
 
 
 def test_the_memory_of_ended_calls_is_bounded():
-    calls = [each for number in range(2000) for each in read(f"c{number}", "f")]
-    state = fold(timed(*calls))
-    assert len(state["fold"]["recent"]) == session.RECENT
+    reads = [each for number in range(2000) for each in read(f"c{number}", "f")]
+    state = fold(timed(*reads))
+    assert len(state["fold"]["recent"]) == calls.RECENT
     assert state["counts"]["calls"] == 2000
 
 
 def test_a_copy_within_the_memory_of_ended_calls_is_known():
-    number = session.RECENT - 1
+    number = calls.RECENT - 1
     between = [each for index in range(number) for each in read(f"c{index}", "g")]
     state = fold(timed(*write("a", "f"), *between, post("a", "Write", path="f")))
     assert state["files_processed"]["f"]["count"] == 1
@@ -579,7 +580,7 @@ def later(*records: dict) -> list[dict]:
 
 def continued(*records: dict, link: dict = LINK) -> dict:
     """The state of a session that continues the one of BEFORE."""
-    before = fold(BEFORE, session.empty("before"))
+    before = fold(BEFORE, states.empty("before"))
     return fold(later(start(**link), *records), base_of=lambda _: before)
 
 
@@ -613,7 +614,7 @@ def test_a_call_of_the_same_id_in_the_session_before_does_not_hide_this_ones():
 
 
 def test_a_start_told_twice_inherits_once():
-    before = fold(BEFORE, session.empty("before"))
+    before = fold(BEFORE, states.empty("before"))
     twice = later(start(**LINK), start(**LINK))
     state = fold(twice, base_of=lambda _: before)
     assert brief(state) == brief(continued())
@@ -637,7 +638,7 @@ def test_a_session_that_continues_itself_inherits_nothing():
 
 
 def test_a_pin_is_inherited():
-    before = fold(timed(request(), PIN), session.empty("before"))
+    before = fold(timed(request(), PIN), states.empty("before"))
     state = fold(later(start(**LINK), *write("a", "f")), base_of=lambda _: before)
     assert brief(state)["phase"] == "review"
 
@@ -802,7 +803,7 @@ def journals(draw) -> list[dict]:
     return Journals(draw).journal()
 
 
-FOUND = fold(BEFORE, session.empty("before"))
+FOUND = fold(BEFORE, states.empty("before"))
 thorough = settings(
     max_examples=150,
     deadline=None,
@@ -817,15 +818,15 @@ def whole(records: list[dict], state: dict | None = None) -> dict:
 
 def kept(state: dict) -> dict:
     """A state as a checkpoint gives it back."""
-    text = json.dumps(session.plain(state), allow_nan=False)
-    return session.complete(json.loads(text))
+    text = json.dumps(states.plain(state), allow_nan=False)
+    return states.complete(json.loads(text))
 
 
 @thorough
 @given(journals(), st.data())
 def test_any_split_of_a_journal_gives_the_same_state(records, data):
     cuts = data.draw(st.lists(st.integers(0, len(records)), max_size=5).map(sorted))
-    state = session.empty("one")
+    state = states.empty("one")
     for begin, end in zip([0, *cuts], [*cuts, len(records)]):
         state = kept(whole(records[begin:end], state))
     assert state == whole(records)
@@ -835,7 +836,7 @@ def test_any_split_of_a_journal_gives_the_same_state(records, data):
 @thorough
 @given(journals())
 def test_every_prefix_of_a_journal_folds_to_what_json_can_hold(records):
-    state = session.empty("one")
+    state = states.empty("one")
     for record in records:
         state = whole([record], state)
         assert kept(state) == state

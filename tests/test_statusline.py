@@ -13,7 +13,7 @@ import sys
 import pytest
 
 from lib.recording import journal
-from lib.session.fold import empty
+from lib.session.states import empty
 from lib.terminal import statusline
 from lib.terminal import width as fitting
 from tests.conftest import ROOT

@@ -18,7 +18,7 @@ from lib.commands.watch import Watched
 from lib.format import records
 from lib.format.file_table import Table
 from lib.recording import journal
-from lib.session.fold import empty
+from lib.session.states import empty
 from lib.state import State
 from lib.terminal import width as fitting
 from lib.terminal.view import View

@@ -8,6 +8,7 @@ import time
 from ..errors import StoreError
 from ..recording import journal
 from ..session import across
+from ..session.describe import describe
 from ..terminal.output import add, since, table, when
 
 TYPE_CHECKING = False
@@ -101,8 +102,7 @@ def failures(state: State, arguments: argparse.Namespace) -> Answer:
         return [], ["Nothing failed since then that is known here."]
     lines = []
     for each in found:
-        what = [each["tool"] or "the turn", each.get("path") or each.get("command") or ""]
-        message = f"{when(each['at'], 'minutes')}  {' '.join(' '.join(what).split())}"
+        message = f"{when(each['at'], 'minutes')}  {describe(each, unnamed='the turn')}"
         lines.append(message if each["resolved"] is None else f"{message} (well since)")
         lines.append(f"    {each['error'] or 'no error was told'}  [session {each['session_id']}]")
     return found, lines

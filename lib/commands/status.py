@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..session.describe import describe, shortened
 from ..session.lineage import condition
 from ..state import UnknownSession
 from ..terminal.output import add, table, when
@@ -83,7 +84,7 @@ def status(state: State, arguments: argparse.Namespace) -> Answer:
         ["request", _request(live, 60)],
     ]
     for call in live["in_flight"]:
-        rows.append(["in flight", f"{_call(call)} since {when(call['since'])}"])
+        rows.append(["in flight", f"{describe(call, 100)} since {when(call['since'])}"])
     data = {
         name: live[name] for name in ("session_id", "current_phase", "phase_since", "phase_pinned")
     }
@@ -143,7 +144,9 @@ def _session_lines(live: dict[str, Any]) -> list[str]:
     ):
         if live[name]:
             lines += ["", f"{title}:"]
-            lines += [f"  {call[at][11:19]}  {_call(call)}{_outcome(call)}" for call in live[name]]
+            lines += [
+                f"  {call[at][11:19]}  {describe(call, 100)}{_outcome(call)}" for call in live[name]
+            ]
     return lines
 
 
@@ -194,13 +197,5 @@ def _calls(live: dict[str, Any]) -> str:
     return ", ".join(said)
 
 
-def _call(call: dict[str, Any]) -> str:
-    subject = (
-        call.get("path") or call.get("command") or call.get("description") or call.get("url") or ""
-    )
-    return f"{call.get('tool')} {_line(subject, 100)}".rstrip()
-
-
 def _line(text: str, limit: int) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= limit else line[: limit - 3] + "..."
+    return shortened(" ".join(text.split()), limit)

@@ -7,7 +7,7 @@ from ..project import git, place
 from ..recording import journal
 from ..recording.change_lists import in_pieces
 from ..session import lineage
-from ..session.fold import NEWEST
+from ..session.states import NEWEST
 from ..state import State, StateError
 
 TYPE_CHECKING = False

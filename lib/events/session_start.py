@@ -11,7 +11,7 @@ from ..maintenance import retention
 from ..project import git, place
 from ..recording import journal
 from ..session import lineage
-from ..session.fold import NEWEST, newest
+from ..session.states import NEWEST, newest
 from ..state import State, StateError
 from ..telling.context import LIMIT, Context
 from ..telling.quoting import printable

@@ -7,7 +7,7 @@ from ..format.documents import Signed, data_of, signed, verdict_on
 from ..format.file_table import Paths, Table, listed
 from ..format.json_text import dumps
 from ..recording import journal
-from ..session.fold import plain
+from ..session.states import plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -18,7 +18,10 @@ from ..errors import StoreError
 from ..format.records import seconds
 from ..project import place
 from ..session import fold as folding
+from ..session.calls import RECENT
+from ..session.describe import shortened, subject
 from ..session.lineage import CRASHED, condition
+from ..session.states import KEPT, empty
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -257,7 +260,7 @@ class _Agent:
         self.kind = kind
         self.bands = _Bands()
         self.calls = 0
-        self.live = folding.empty("")
+        self.live = empty("")
 
 
 class _Watch:
@@ -282,7 +285,7 @@ class _Watch:
         self._last = ""
         self._idle = True
         self._busy = False
-        self._counts = dict(folding.empty("")["counts"])
+        self._counts = dict(empty("")["counts"])
         self._in_flight: list[Document] = []
         self._restored: str | None = None
         self._touched: dict[str, int] = {}
@@ -324,7 +327,7 @@ class _Watch:
         self._busy = bool(live["in_flight"])
         self._last = at
         self._span = [min(self._span[0], _ms(at)), max(self._span[1], _ms(at))]
-        if not live["in_flight"] and len(self._begun) > folding.RECENT:
+        if not live["in_flight"] and len(self._begun) > RECENT:
             self._begun.clear()  # calls that never ended
 
     # --- phases ---
@@ -367,7 +370,7 @@ class _Watch:
             max(0, end - begin),
             call.get("agent"),
             call.get("tool"),
-            subject(call),
+            subject(call, TEXT),
             how,
         ]
         if len(self.calls) == self.calls.maxlen:
@@ -385,7 +388,7 @@ class _Watch:
             entry = live["failures"][-1]
             mark = self._mark(FAILURE, record["at"], entry, entry.get("error", ""))
             self._unresolved[_key(entry)] = mark
-            if len(self._unresolved) > folding.KEPT:
+            if len(self._unresolved) > KEPT:
                 del self._unresolved[next(iter(self._unresolved))]
         elif record.get("interrupted"):
             how = INTERRUPTED
@@ -398,7 +401,7 @@ class _Watch:
             if mark["kind"] == INTERRUPTION:
                 self._marks.remove(mark)
                 self._totals[INTERRUPTION] -= 1
-        begin, what = self._since(record), subject(record)
+        begin, what = self._since(record), subject(record, TEXT)
         for row in reversed(self.calls):
             if (row[0], row[4], row[5]) == (begin, what, INTERRUPTED):
                 self.calls.remove(row)
@@ -416,7 +419,7 @@ class _Watch:
     def _mark(self, kind: str, at: str, call: Document, text: str) -> Document:
         mark: Document = {"at": _ms(at), "kind": kind, "text": _short(text)}
         if call.get("tool"):
-            mark.update(tool=call["tool"], subject=subject(call))
+            mark.update(tool=call["tool"], subject=subject(call, TEXT))
         mark.update({name: call[name] for name in ("agent", "call") if call.get(name)})
         self._marks.append(mark)
         self._totals[kind] += 1
@@ -562,20 +565,9 @@ class _Watch:
         return notes
 
 
-def subject(call: Document) -> str:
-    """What a call is about."""
-    about = ("path", "command", "description", "url")
-    name = next((name for name in about if call.get(name)), "")
-    # Of a path the end tells the most, of all else the beginning.
-    return _short(call.get(name, ""), TEXT // 2 if name == "path" else 0)
-
-
-def _short(given: object, tail: int = 0) -> str:
-    """At most TEXT characters of a text, the last `tail` among them."""
-    text = str(given)
-    if len(text) <= TEXT:
-        return text
-    return text[: TEXT - 3 - tail] + "..." + text[len(text) - tail :]
+def _short(given: object) -> str:
+    """At most TEXT characters of a text."""
+    return shortened(str(given), TEXT)
 
 
 @lru_cache(maxsize=1024)  # a record's time is asked for a dozen times in a row

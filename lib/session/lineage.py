@@ -6,8 +6,8 @@ import os
 
 from ..project import place
 from ..recording.client_process import process_start
-from .fold import newest
 from .rules import CONTINUES
+from .states import newest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

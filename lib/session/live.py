@@ -16,7 +16,8 @@ from ..format.records import OURS, Replay, check_before, mentioning
 from ..project import place
 from ..recording import journal
 from ..stores import CHECKPOINTS
-from . import fold as folding
+from . import states
+from .fold import advance, fold
 from .rules import Rules
 
 TYPE_CHECKING = False
@@ -122,8 +123,8 @@ class Sessions:
             if skipped and saved:
                 saved = {**saved, "in_flight": []}  # they may have ended in what is not read
             records = Replay(descriptor, session, offset + skipped, end, self._telling(size))
-            state = folding.fold(
-                saved or folding.empty(session),
+            state = fold(
+                saved or states.empty(session),
                 (record for record in records if record["at"] > since),
                 self.rules,
                 lambda continues: self._base(continues, (*above, session)),
@@ -142,7 +143,7 @@ class Sessions:
         note = self._asked(self.store.unfinished) if end is None else None
         if note and note.get("session") == session:
             # A restore is under way, or its process has died: readers see it whole already.
-            return folding.fold(state, note["records"], self.rules)
+            return fold(state, note["records"], self.rules)
         return state
 
     def _asked(self, ask: Callable[[], Document | None]) -> Document | None:
@@ -193,9 +194,9 @@ class Sessions:
         try:
             size = os.fstat(descriptor).st_size
             records = Replay(descriptor, session, passed=self._telling(size))
-            state = folding.empty(session)
+            state = states.empty(session)
             for record in records:
-                state = folding.advance(
+                state = advance(
                     state,
                     record,
                     self.rules,
@@ -236,7 +237,7 @@ class Sessions:
             return None, {}
         if document.get("trigger") != "manual":  # by hand, keys are kept as they happen to be
             self._published[session] = document["keys"].get("files_processed", {}).get("check", "")
-        return folding.complete(document["session"]), mark
+        return states.complete(document["session"]), mark
 
     def added_since_published(self, live: Document, check: str) -> list[str] | None:
         """Files that a live session changed for the first time since its list was published.
@@ -258,7 +259,7 @@ class Sessions:
             return None
         if verdict_on(name, document) != OURS:
             return None
-        return folding.complete(document["session"])
+        return states.complete(document["session"])
 
     def _base(self, continues: Document, above: tuple[str, ...]) -> Document | None:
         """The state that a session's first record says it continues from."""
@@ -290,9 +291,9 @@ class Sessions:
         try:
             size = os.fstat(descriptor).st_size
             tail = max(0, size - GLIMPSE)
-            live = folding.empty(session)
+            live = states.empty(session)
             for start, end in ((0, min(tail, GLIMPSE)), (tail, size)):
-                live = folding.fold(live, Replay(descriptor, session, start, end), self.rules)
+                live = fold(live, Replay(descriptor, session, start, end), self.rules)
         except OSError as error:
             raise self._failed(session, error) from error
         finally:

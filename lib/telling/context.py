@@ -7,7 +7,8 @@ the user's own words. Everything recorded is quoted, newest first, and cut to a 
 from __future__ import annotations
 
 from ..format.records import seconds
-from ..session.fold import newest
+from ..session.describe import subject
+from ..session.states import newest
 from .quoting import ascii_quoted, quoted, word
 
 TYPE_CHECKING = False
@@ -55,17 +56,11 @@ def ago(seconds: float) -> str:
     return f"{max(0, int(seconds))} s ago"
 
 
-def subject(call: State, limit: int = 100) -> str:
-    """What a call is about: its path, its command, or whatever describes it."""
-    for name in ("path", "command", "description", "url"):
-        if call.get(name):
-            return " " + ascii_quoted(call[name], limit)
-    return ""
-
-
 def _call(call: State) -> str:
+    about = subject(call)
+    what = f" {ascii_quoted(about, 100)}" if about else ""
     agent = f" by subagent {ascii_quoted(call['agent_type'], 40)}" if call.get("agent_type") else ""
-    return f"{word(call.get('tool') or '?')}{subject(call)}{agent}"
+    return f"{word(call.get('tool') or '?')}{what}{agent}"
 
 
 def _listed(items: list[str], most: int) -> str:

@@ -15,7 +15,8 @@ from time import time
 from ..format.records import seconds
 from ..project.git import looks_the_same
 from ..recording import journal
-from ..session.fold import newest
+from ..session.describe import describe
+from ..session.states import newest
 from ..state import State
 from ..telling.context import ago
 from ..telling.quoting import printable
@@ -203,8 +204,7 @@ def pieces(live: dict[str, Any], drifted: int, now: float) -> list[Piece]:
 def _running(calls: list[dict[str, Any]], now: float) -> Piece:
     call = calls[-1]
     tool = printable(str(call.get("tool") or "?"))
-    subject = call.get("path") or call.get("command") or call.get("description") or ""
-    words = cut(printable(" ".join(f"{tool} {subject}".split())), SUBJECT)
+    words = cut(printable(describe(call)), SUBJECT)
     age = ago(now - seconds(call["since"])).removesuffix(" ago")
     others = f" +{len(calls) - 1}" if len(calls) > 1 else ""
     return f"{words} ({age}){others}", f"{cut(tool, 12)} {_brief(age)}{others}", "33", 1

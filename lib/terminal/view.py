@@ -6,8 +6,9 @@ A line is a list of spans, each a text and its colour.
 from __future__ import annotations
 
 from ..format.records import seconds
-from ..session.fold import newest
+from ..session.describe import describe
 from ..session.lineage import CRASHED
+from ..session.states import newest
 from ..telling.context import ago
 from ..telling.quoting import printable
 from .width import columns, cut, cut_head, paint
@@ -135,11 +136,11 @@ class View:
         return f"{brief.rjust(AGE)}  ", DIM
 
     def _running(self, call: dict[str, Any]) -> Line:
-        return [self._age(call.get("since")), (_call(call), RUNNING), (_by(call), DIM)]
+        return [self._age(call.get("since")), (describe(call), RUNNING), (_by(call), DIM)]
 
     def _failure(self, call: dict[str, Any]) -> Line:
         error = f": {call['error']}" if call.get("error") else ""
-        return [self._age(call["at"]), (_call(call), ""), (error, FAILED)]
+        return [self._age(call["at"]), (describe(call), ""), (error, FAILED)]
 
     def _file(self, path: str, about: dict[str, Any]) -> Line:
         mark = MARKS.get(about["outcome"], "~")
@@ -197,13 +198,6 @@ def fitted(sections: list[Section], room: int) -> list[Line]:
         cut_off = f" ({count} of {len(items)} shown)" if count < len(items) else ""
         lines += [[(title, BOLD), (cut_off, DIM)], *items[:count]]
     return lines
-
-
-def _call(call: dict[str, Any]) -> str:
-    subject = (
-        call.get("path") or call.get("command") or call.get("description") or call.get("url") or ""
-    )
-    return f"{call.get('tool')} {subject}".rstrip()
 
 
 def _by(call: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from lib.format.records import OURS, Replay, check_before, read_line
 from lib.maintenance import archive
 from lib.recording import journal, secret_patterns
 from lib.session import fold as folding
-from lib.session import rules, shell_words
+from lib.session import rules, shell_words, states
 from lib.state import State, StateError
 from lib.stores import CHECKPOINTS, KEYS
 from lib.stores.json_files import JsonFiles
@@ -52,8 +52,8 @@ def event(data: bytes) -> None:
         assert trust == OURS
         assert {**record, "v": 1} == {**json.loads(json.dumps(facts)), "v": 1}
         records.append(record)
-    live = folding.fold(folding.empty(given.session), records, rules.Rules())
-    json.dumps(folding.plain(live), allow_nan=False)
+    live = folding.fold(states.empty(given.session), records, rules.Rules())
+    json.dumps(states.plain(live), allow_nan=False)
     account = Context(live, None, [], {}, 1795444265.0, "workflow-state")
     assert len(account.render(2000)) <= 2000
 
@@ -134,7 +134,7 @@ def told(data: bytes) -> None:
         f"2026-11-23T14:{count // 60 % 60:02d}:{count % 60:02d}.000Z" for count in range(9999)
     )
     records = list(_records(texts, at))
-    live = folding.fold(folding.empty("session"), records, rules.Rules())
+    live = folding.fold(states.empty("session"), records, rules.Rules())
     drifted = {text: "changed" for text in texts[:3] if text}
     account = Context(live, None, [], drifted, 1795444265.0, "workflow-state")
     limit = 300 + 41 * len(texts) % 2000
