@@ -75,9 +75,10 @@ bench-stores: $(TEST)/installed ## measure the stores side by side, and 200 mach
 live-pictures: $(PICTURES)/installed ## take the pictures of docs/live.md (needs npm once, tmux, faketime)
 	$(PICTURES)/bin/python -m tests.pictures
 
-lint: $(LINT)/installed ## check style and formatting
+lint: $(LINT)/installed ## check style, formatting and which package imports which
 	$(LINT)/bin/ruff check
 	$(LINT)/bin/ruff format --check
+	$(LINT)/bin/lint-imports --no-cache
 
 types: $(LINT)/installed ## check types
 	$(LINT)/bin/mypy

@@ -75,8 +75,13 @@ def kept(fields: dict) -> list:
     return [event.name, event.session, event.cwd, journal.facts_of(event, PROJECT)]
 
 
+def scan(text: str) -> dict:
+    data = bytearray(text.encode())
+    return large_events.scan(data, journal.parse, journal.Unusable)
+
+
 def same(text: str) -> None:
-    assert kept(large_events.scan(bytearray(text.encode()))) == kept(json.loads(text))
+    assert kept(scan(text)) == kept(json.loads(text))
 
 
 @given(
@@ -143,7 +148,7 @@ def test_what_is_no_json_is_refused_or_kept_as_what_it_was_meant_to_be(event, st
         json.loads(broken)
     except ValueError:
         try:
-            found = large_events.scan(bytearray(broken.encode()))
+            found = scan(broken)
         except journal.Unusable:
             return
         assert type(found) is dict
@@ -177,7 +182,5 @@ def test_a_long_command_is_read_to_its_end(monkeypatch):
     monkeypatch.setattr(large_events, "LONG", 1024)
     command = "cat <<E > a\n" + "x\n" * 9000 + "E\nmake test"
     event = {"tool_name": "Bash", "tool_input": {"command": command}, "tool_use_id": "t"}
-    (facts,) = journal.facts_of(
-        journal.Event(large_events.scan(bytearray(json.dumps(event).encode())), ""), PROJECT
-    )
+    (facts,) = journal.facts_of(journal.Event(scan(json.dumps(event)), ""), PROJECT)
     assert facts["command"].endswith("make test")

@@ -163,7 +163,7 @@ def fields_of(data: bytearray) -> "dict[str, Any]":
         return parse(data.decode("utf-8", "replace"))
     from .large_events import scan
 
-    return scan(data)
+    return scan(data, parse, Unusable)
 
 
 # --- the place ---------------------------------------------------------------------------------

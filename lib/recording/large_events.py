@@ -12,10 +12,9 @@ whole: the answer is the same, only later.
 
 from __future__ import annotations
 
-from . import journal
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 LONG = 1024
@@ -42,18 +41,23 @@ _READ = frozenset(
 _QUOTE, _BACKSLASH = b'"\\'
 
 
-def scan(data: bytearray) -> dict[str, Any]:
-    """The event in `data`, but for strings of which no record keeps anything. Raises Unusable."""
+def scan(
+    data: bytearray, parse: Callable[[str], dict[str, Any]], unusable: type[Exception]
+) -> dict[str, Any]:
+    """The event in `data`, but for strings of which no record keeps anything.
+
+    `parse` returns the event in a text, and raises `unusable` where there is none.
+    """
     kept = _without_long_strings(data)
     if kept:
         try:
-            fields = journal.parse(kept.decode("utf-8", "replace"))
-        except journal.Unusable:
-            pass  # what is wrong is said of the whole
+            fields = parse(kept.decode("utf-8", "replace"))
+        except unusable:
+            pass  # the error is to be that of the whole
         else:
             if not _tells_of_lists(fields):
                 return fields
-    return journal.parse(data.decode("utf-8", "replace"))
+    return parse(data.decode("utf-8", "replace"))
 
 
 def _tells_of_lists(fields: dict[str, Any]) -> bool:
