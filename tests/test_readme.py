@@ -116,7 +116,7 @@ def test_the_commands_work_in_the_order_printed(tmp_path, checkout):
     # The tests are not run within the tests: their target is only looked up.
     make = MAKE.replace("make -C ~/.workflow-state test", "make -n -C ~/.workflow-state test")
     assert make != MAKE
-    shown = user.types("".join([INSTALL, ASK, make, REMOVE]))
+    shown = user.types(f"{INSTALL}{ASK}{make}{REMOVE}")
     assert "Nothing is recorded yet" in shown
     assert "Nothing needs a hand." in shown
     assert "-m pytest" in shown
