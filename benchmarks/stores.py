@@ -1,9 +1,9 @@
 """python -m benchmarks.stores [FILES ...]: the stores side by side, and many machines on one Redis.
 
-Writes docs/generated/stores.md; with numbers of files it measures these, and only prints. A stop is a real `stop.py` after a turn of one Write, a start a real `session_start.py` of a new
-session; a listing is `workflow-state checkpoints`. Times are medians in milliseconds, from before
-the process is spawned until it is gone. Needs redis-server, and the redis package in the Python
-that runs it.
+Writes docs/generated/stores.md; with numbers of files it measures these, and only prints. A stop is
+a real `stop.py` after a turn of one Write, a start a real `session_start.py` of a new session; a
+listing is `workflow-state checkpoints`. Times are medians in milliseconds, from before the process
+is spawned until it is gone. Needs redis-server, and the redis package in the Python that runs it.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ JSON_MOST = 250_000
 """Files beyond which a checkpoint is larger than the JSON store takes."""
 
 HEAD = """\
-Milliseconds, medians of 15. A stop ends a turn of one Write; a start begins a new session; a listing is
-`workflow-state checkpoints`. Redis runs on the same machine and syncs before it answers.
+Milliseconds, medians of 15. A stop ends a turn of one Write; a start begins a new session; a
+listing is `workflow-state checkpoints`. Redis runs on the same machine and syncs before it answers.
 [stores.md](../stores.md) tells which store to choose.
 """
 
