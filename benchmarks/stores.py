@@ -175,7 +175,7 @@ def many_machines(place: Path) -> str:
         with multiprocessing.get_context("spawn").Pool(WORKERS) as pool:
             took = [each for part in pool.starmap(_machines, work) for each in part]
         seconds = time.perf_counter() - began
-        sent = server.client().hlen("workflow-state:{bench}:documents")
+        sent = server.client().hlen("workflow-state:{bench}:texts")
     finally:
         server.kill()
     worst = statistics.quantiles(took, n=100)[98]

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from lib.maintenance.whole import content
+from lib.maintenance.migration import content
 from lib.recording import journal
 from lib.state import State
 from tests.conftest import ROOT

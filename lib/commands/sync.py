@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..terminal.output import Answer
 
 SECONDS = 600.0
-"""All that is pending is sent: a server that does not answer is given up far sooner."""
+"""The time for all that is pending. A server that does not answer is given up far sooner."""
 
 
 def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
@@ -22,9 +22,10 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 
 def sync(state: State, _arguments: argparse.Namespace) -> Answer:
-    """Give what is pending, take what is new."""
+    """Send what is pending, pull what is new."""
     state.store.exchange(SECONDS)
-    others = len(state.store.elsewhere())
-    return {"elsewhere": others}, [
-        f"Nothing is pending; {others} checkpoints here are of other machines."
+    pending, others = state.store.pending(), len(state.store.elsewhere())
+    what = f"{pending} document{'s are' if pending > 1 else ' is'}" if pending else "Nothing is"
+    return {"pending": pending, "elsewhere": others}, [
+        f"{what} pending; {others} checkpoints here are of other machines."
     ]

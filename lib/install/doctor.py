@@ -433,6 +433,9 @@ def check_store(subject: Subject) -> Finding:
     kind = kind_of(journal.environment("WORKFLOW_STATE_STORE"))
     held = f"{keys} key{'s' * (keys != 1)}, {checkpoints} checkpoint{'s' * (checkpoints != 1)}"
     said = f"{kind}: {held}"
+    pending = subject.state.store.pending()
+    if pending:
+        return Finding("store", NOTE, f"{said}; pending: {pending}", "workflow-state sync")
     newest = journals(subject.directory)[:1]
     live = subject.state.sessions.live(newest[0][1]) if newest else None
     files = len(live["files_processed"]) if live else 0

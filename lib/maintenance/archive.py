@@ -27,6 +27,7 @@ from ..errors import BadName, Damaged, NewerVersion, StoreError, Unreadable
 from ..format import documents, records
 from ..format.documents import data_of, signed, verdict_on
 from ..format.json_text import dumps, loads
+from ..format.whole import whole
 from ..project.place import check_name, journals, open_journal, session_of
 from ..recording import journal
 from ..recording.first_use import initialize
@@ -35,7 +36,6 @@ from ..session.live import checkpoint_name
 from ..stores import CHECKPOINTS, KEYS
 from ..stores.document_checks import SIZE_LIMIT
 from ..stores.json_files import JsonFiles
-from .whole import whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,10 +12,12 @@ from ..checkpoints import time_stamp
 from ..errors import Damaged, NewerVersion, StoreError
 from ..format import records
 from ..format.documents import verdict_on
+from ..format.json_text import dumps
+from ..format.whole import whole, with_lists
 from ..recording import journal
+from ..session.states import plain
 from ..stores import CHECKPOINTS, KEYS
 from ..stores.open import open_store
-from .whole import content, whole, with_lists
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -233,3 +235,20 @@ def _read(store: Store, collection: str, name: str) -> Document | None:
         return store.read(collection, name)
     except Damaged:
         return None  # it has been quarantined, and is written anew
+
+
+def content(document: Document | None) -> str:
+    """The text of a document less its signatures: equal wherever and however it is stored."""
+    if document is None:
+        return ""
+    copy = with_lists(document)
+    if copy.get("session"):
+        copy["session"] = plain(copy["session"])
+    copy.pop("check", None)
+    for kept in copy.get("keys", {}).values():
+        kept.pop("check", None)
+    # A store may have put the session's tables elsewhere, so the order of members does not count.
+    session = copy.pop("session", None) or {}
+    return dumps([sorted(copy), [copy[key] for key in sorted(copy)], sorted(session)]) + dumps(
+        [session[key] for key in sorted(session)]
+    )

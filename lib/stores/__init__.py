@@ -76,6 +76,9 @@ if TYPE_CHECKING:
         def shared_keys(self) -> set[str]:
             """The keys here that other machines have too."""
 
+        def pending(self) -> int:
+            """How many documents here the server is not known to have."""
+
         def unsent(self) -> list[str]:
             """The documents here that the server has not, as it reports itself; for people."""
 
@@ -117,6 +120,10 @@ class Unshared:
     def shared_keys(self) -> set[str]:
         """No key: no other machine shares this store."""
         return set()
+
+    def pending(self) -> int:
+        """No document: there is no server."""
+        return 0
 
     def unsent(self) -> list[str]:
         """No document: there is no server."""

@@ -1,6 +1,6 @@
-"""The server that machines share: its client, its address, and what goes wrong there in our words.
+"""The connection to the server that machines share: its address, its client, and its errors.
 
-What the client says may quote the address, and so a password: none of its words leave this file.
+The client's messages may quote the address, and so a password: none of them leaves this file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def place_of(url: str) -> str:
-    """The server for people: never the user or the password, nor what may be a part of them."""
+    """The server for people, without the user and the password, and without what may be theirs."""
     scheme, _, rest = url.partition("://")
     address, _, query = rest.replace("#", "?").partition("?")
     place = address.rpartition("@")[2]
@@ -68,13 +68,13 @@ def _is_host(place: str) -> bool:
 
 
 SILENCE = 5.0
-"""Seconds that a server may take to accept a connection, and for each answer."""
+"""Seconds that a server may take to accept a connection, and for each reply."""
 
 
 def connect(url: str, seconds: float) -> Any:
-    """A client of the server at a URL that waits at most so long for each answer, nor longer
-    than SILENCE. Raises StoreError.
+    """A client of the server at a URL. It waits for each reply so long, and SILENCE at most.
 
+    Raises StoreError.
     User and password may be in WORKFLOW_STATE_REDIS_USER and WORKFLOW_STATE_REDIS_PASSWORD.
     """
     redis = _package()
@@ -90,42 +90,33 @@ def connect(url: str, seconds: float) -> Any:
             **{name: value for name, value in given.items() if value},
         )
     except Exception:  # noqa: BLE001
-        # Its words may quote a part of the address, and so of the password.
+        # Its message may quote a part of the address, and so of the password.
         raise StoreError(
             "the address in WORKFLOW_STATE_STORE cannot be used; it is redis://[USER:PASSWORD@]"
             "HOST[:PORT][/NUMBER], rediss:// for TLS, or unix://PATH"
         ) from None
 
 
-class Talking:
-    """What the server refuses in it becomes a StoreError, without a word of the address's secrets.
-
-    behind  the list, and its mark, of which the server has less than it was thought to have
-    """
+class ServerErrors:
+    """A server's refusal in it becomes a StoreError, without a word of the address's secrets."""
 
     def __init__(self, place: str) -> None:
         self._place = place
-        self.behind: tuple[int, int] | None = None
 
-    def __enter__(self) -> Talking:
-        return self
+    def __enter__(self) -> None:
+        pass
 
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         redis = _package()
         if not isinstance(error, (redis.RedisError, OSError)):
-            return False
-        message = str(error)
-        word, _, rest = message.partition(" ")
-        if word == "BEHIND":
-            list_, mark = rest.split()[:2]
-            self.behind = int(list_), int(mark)
-            return True
+            return
+        word, _, rest = str(error).partition(" ")
         if word == "FORMAT":
             raise NewerVersion(
                 f"{self._place} has format version {rest!r:.40}; it is left as it is: update "
                 "workflow-state"
             ) from None
-        # The kind of trouble only: the client's own words may quote what they should not.
+        # Only the kind of trouble: the client's own words may quote a password.
         kind = type(error).__name__
         raise StoreError(f"{self._place}: {kind}; what is pending stays pending") from None
 
@@ -134,7 +125,7 @@ def _package() -> Any:
     try:
         import redis
     except ImportError:
-        # Hooks run without the site's packages, which cost more than all they do.
+        # Hooks run without the site's packages: to load them costs more than a hook.
         import site
 
         site.main()
@@ -149,7 +140,7 @@ def _package() -> Any:
 
 
 def bounded(act: Callable[[], None], seconds: float, place: str) -> None:
-    """Act for at most so long: a name that does not resolve, say, heeds no timeout."""
+    """Act for at most so long. A name that does not resolve, for one, heeds no timeout."""
     import threading
 
     failed: list[StoreError] = []
@@ -160,8 +151,8 @@ def bounded(act: Callable[[], None], seconds: float, place: str) -> None:
         except StoreError as error:
             failed.append(error)
         except Exception as error:  # noqa: BLE001
-            # Whatever may answer at an address, a session starts; and its words are not told.
-            message = f"{place} answers as no server of ours does ({type(error).__name__})"
+            # A session starts whatever replies at an address, and no message of that is shown.
+            message = f"{place} does not reply as a Redis server ({type(error).__name__})"
             failed.append(StoreError(message))
 
     thread = threading.Thread(target=run, daemon=True)
@@ -171,6 +162,6 @@ def bounded(act: Callable[[], None], seconds: float, place: str) -> None:
         raise failed[0]
     if thread.is_alive():
         raise StoreError(
-            f"{place} has not answered within {seconds:g} seconds; what is pending is sent at the "
-            "next exchange"
+            f"{place} has not answered within {seconds:g} seconds; the next exchange sends what "
+            "is pending"
         )

@@ -1,22 +1,22 @@
-"""The Redis store: the SQLite store of this machine, and what other machines keep in a server.
+"""The Redis store: the SQLite store of this machine, and a server that machines share.
 
-Everything is written here first, and read here; `exchange` gives the server what it lacks and
-takes what others gave it. So a server that is slow or gone costs nothing but that, and whatever it
-lacks is what the next exchange sends: nothing is counted or queued that could be lost.
+A machine writes and reads its own database. `exchange` pulls what other machines saved later, and
+pushes what the server lacks. So a server that is slow or gone costs nothing but the exchange.
 
-    workflow-state:{<project>}:stamps        collection/name -> its stamp, also when it was removed
-    workflow-state:{<project>}:befores       collection/name -> the stamp that its writer had seen
-    workflow-state:{<project>}:documents     collection/name -> the signed document
-    workflow-state:{<project>}:needs         collection/name -> the lists that it refers to
-    workflow-state:{<project>}:rows:<list>   versions of rows, by their mark
-    workflow-state:{<project>}:marks         list -> the mark up to which the server has all rows
-    workflow-state:{<project>}:format        the version of all this
+    workflow-state:{<project>}:timestamps   collection/name -> its timestamp, also when removed
+    workflow-state:{<project>}:replaced     collection/name -> the timestamp its writer had seen
+    workflow-state:{<project>}:texts        collection/name -> the signed document, compressed
+    workflow-state:{<project>}:format       the version of all this
 
-The later stamp of a document counts (stamps.py), here and in the one script that changes the
-server. What replaces what its writer had not seen is not the last word of it: the replaced one is
-quarantined. Stamps only grow, so a server that has gone back, to a replica or an old copy, is
-noticed, and given again what it lost. Rows go before the documents that need them. All of it may be
-sent twice and is there once.
+Each document travels whole, as a JSON file of it would be, compressed by zlib. The document with
+the later timestamp counts (timestamps.py), here and in the script that changes the server. Where a
+writer had not seen what it replaced, the replaced document is quarantined. Timestamps only grow, so
+a machine notices when the server has gone back, to a replica or an old copy, and sends again what
+the server lost. Everything may be sent twice, and is there once.
+
+The table `shared` holds what the server has: of each document the number of its state, and its
+timestamp. A document is pending when it has another state, or is gone. A number below 0 is a state
+that this machine still has and that the server has lost.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ import time
 
 from ...disk import locks
 from ...errors import NewerVersion, StoreError
+from ...format import records
+from ...format.documents import data_of, verdict_on
+from ...format.whole import whole
 from ...recording import journal
 from .. import CHECKPOINTS, KEYS
-from ..sqlite.database import Asking
+from ..sqlite.database import Asking, quarantine_bytes
 from ..sqlite.salvage import salvaging
 from ..sqlite.schema import SHARED, statements
 from ..sqlite.store import Sqlite
-from . import timestamps, verify
-from .background import send
-from .batches import without_secrets
-from .connection import Talking, bounded, connect, place_of
-from .known import AGAIN, ELSEWHERE, KNOWN, PENDING, REMOVED
+from . import background
+from .connection import ServerErrors, bounded, connect, place_of
 from .project_name import project_name
 
 TYPE_CHECKING = False
@@ -47,11 +47,45 @@ if TYPE_CHECKING:
 SECONDS = 5.0
 """What an exchange may take in all."""
 
-GIVE = 30.0
-"""The same of one that nobody waits for."""
+PUSH_SECONDS = 30.0
+"""The same of the background push."""
 
 EXCHANGE = ".exchange"
-"""What the name of the file ends in that an exchange holds locked."""
+"""The end of the name of the file that an exchange holds locked."""
+
+FORMAT = 2
+"""The version of what is in the server."""
+
+EARLIER = 1
+"""The version that kept rows in the server: earlier_form.py reads it."""
+
+PENDING = """
+SELECT documents.shelf, documents.name, documents.id, coalesce(shared.stamp, '') FROM documents
+LEFT JOIN shared ON shared.shelf = documents.shelf AND shared.name = documents.name
+WHERE documents.shelf IN ('keys', 'checkpoints') AND documents.id IS NOT shared.id
+AND NOT (documents.shelf = 'checkpoints' AND (documents.name GLOB 'before-restore-*'
+  OR documents.name GLOB 'before-undo-*' OR documents.name GLOB 'before-migrate-*'))
+ORDER BY documents.id
+"""
+"""A checkpoint that was made before a change on this machine is for this machine only."""
+
+REMOVED = """
+SELECT shared.shelf, shared.name, coalesce(removals.at, ''), shared.stamp FROM shared
+LEFT JOIN documents ON shared.shelf = documents.shelf AND shared.name = documents.name
+LEFT JOIN removals ON shared.shelf = removals.shelf AND shared.name = removals.name
+WHERE documents.id IS NULL AND shared.id IS NOT NULL
+"""
+KNOWN = """
+SELECT documents.id, shared.id, coalesce(shared.stamp, ''), coalesce(shared.theirs, 0) FROM
+(SELECT ? AS shelf, ? AS name) AS asked LEFT JOIN documents USING (shelf, name)
+LEFT JOIN shared USING (shelf, name)
+"""
+ELSEWHERE = """
+SELECT documents.name FROM documents JOIN shared USING (shelf, name)
+WHERE shelf = 'checkpoints' AND theirs AND documents.id = abs(shared.id) ORDER BY stamp DESC
+"""
+GONE = 0
+"""The number of a document's state when its removal is to be sent again."""
 
 
 class Redis(Sqlite):
@@ -59,37 +93,36 @@ class Redis(Sqlite):
 
     url      redis://, rediss:// or unix://, which may hold a user and a password; so may
              WORKFLOW_STATE_REDIS_USER and WORKFLOW_STATE_REDIS_PASSWORD
-    project  what the machines that share have in common; found in git when not given
     """
 
     def __init__(self, directory: str, url: str) -> None:
         super().__init__(directory)
         self.server = url
         self.place = place_of(url)
-        self._knows: Any = None
+        self._prepared: Any = None
 
-    # --- what goes on elsewhere ---
+    # --- the exchange ---
 
     def exchange(self, seconds: float = SECONDS, take: bool = True) -> None:
-        """Give the server what it lacks, and take what it has. Raises StoreError.
+        """Pull what the server has, unless `take` is false, and push what it lacks.
 
-        It ends after so many seconds whatever the network does; what is left is for the next. In 0
-        seconds another process is told to do it.
+        It ends after so many seconds, whatever the network does; the next one goes on. With 0
+        seconds a background push is started instead. Raises StoreError.
         """
         if not seconds:
             try:
-                send(self.directory)
+                background.start(self.directory)
             except OSError as error:
                 raise StoreError(f"{self.place}: {error.strerror}") from error
             return
-        # With a store of its own: when it is given up it may still be at work.
+        # A store of its own: it may still be at work when its time is over.
         other = Redis(self.directory, self.server)
         give_up = time.monotonic() + seconds
         bounded(lambda: other._exchange_alone(give_up, take), seconds, self.place)
         self.notices += other.notices
 
     @salvaging
-    def owed(self) -> int:
+    def pending(self) -> int:
         """How many documents the server is not known to have."""
         if self.database.open() is None:
             return 0
@@ -99,15 +132,21 @@ class Redis(Sqlite):
 
     def reach(self) -> None:
         """Raise StoreError where the server does not answer."""
+        from . import verify
+
         verify.reach(self)
 
     def shared_keys(self) -> set[str]:
-        """The keys here that the server was given, or gave."""
+        """The keys here that the server has or had."""
+        from . import verify
+
         return verify.shared_keys(self)
 
     def unsent(self) -> list[str]:
-        """The documents here that the server has not, or not all rows of. Raises StoreError."""
-        return verify.not_there(self)
+        """The documents here that the server lacks. Raises StoreError."""
+        from . import verify
+
+        return verify.unsent(self)
 
     @salvaging
     def elsewhere(self) -> list[str]:
@@ -134,78 +173,77 @@ class Redis(Sqlite):
 
     def _exchange(self, give_up: float, take: bool) -> None:
         from .pull import Pull
-        from .push import Push  # what a stop, which only tells another process, can do without
+        from .push import Push  # a stop, which only starts another process, needs neither
 
         prefix = self.prefix()
         server = connect(self.server, max(0.05, give_up - time.monotonic()))
-        with Talking(self.place):
-            known = server.get(prefix + "format")
-        if known is not None and known != str(journal.VERSION).encode():
-            self._refuse(known)
+        with ServerErrors(self.place):
+            version = server.get(prefix + "format")
+        if version not in (None, b"%d" % EARLIER, b"%d" % FORMAT):
+            raise NewerVersion(
+                f"{self.place} has format version {version.decode('ascii', 'replace')!r:.40}, "
+                f"this is version {FORMAT}; it is left as it is: update workflow-state"
+            )
         if take:
-            Pull(self, server, prefix).run(give_up)
-        Push(self, server, prefix).run(give_up)
+            Pull(self, server, prefix, give_up).run()
+        Push(self, server, prefix, give_up).run()
 
-    def _refuse(self, version: bytes) -> None:
-        raise NewerVersion(
-            f"{self.place} has format version {version.decode('ascii', 'replace')!r:.40}, this "
-            f"is version {journal.VERSION}; it is left as it is: update workflow-state"
-        )
-
-    # --- what giving and taking rest on ---
+    # --- what push and pull rest on ---
 
     def prefix(self) -> str:
         """What the project's keys in the server begin with. Raises StoreError."""
         return f"workflow-state:{{{project_name(self.directory)}}}:"
 
-    def standing(self, collection: str, name: str) -> tuple[int | None, int | None, str]:
-        """A document's state here, the one that the server is known to have, and its stamp."""
+    def known(self, collection: str, name: str) -> tuple[int | None, int | None, str, bool]:
+        """The state of a document here, and what is known of the server's.
+
+        That is the number of its state, its timestamp, and whether another machine saved it.
+        """
         with Asking(self.database):
             found = self.database.open().execute(KNOWN, (collection, name)).fetchone()
-        return found[0], found[1], found[2] or ""
-
-    def needs(self, collection: str, name: str) -> list[tuple[int, int]]:
-        """The lists that a document refers to, and as of which marks."""
-        with Asking(self.database):
-            found: list[tuple[int, int]] = (
-                self.database.open()
-                .execute(
-                    "SELECT list, mark FROM refs WHERE shelf = ? AND name = ?", (collection, name)
-                )
-                .fetchall()
-            )
-        return found
-
-    def outgoing(self, collection: str, name: str, before: str) -> tuple[bytes | None, str]:
-        """A document's bytes for others, its secrets masked, and its stamp."""
-        document = self.read(collection, name)
-        if document is None:
-            return None, ""
-        data = without_secrets(collection, name, document, self.bytes_of(collection, name))
-        return data, timestamps.saved(document, data, before)
-
-    def bytes_of(self, collection: str, name: str) -> bytes:
-        """A document's bytes as they are here, where there is one."""
-        data: bytes = (
-            self.database.open()
-            .execute("SELECT data FROM documents WHERE shelf = ? AND name = ?", (collection, name))
-            .fetchone()[0]
-        )
-        return data
-
-    def owe(self, collection: str, name: str, known: str) -> None:
-        """Give it again, with a stamp behind the one that is known."""
-        here = self.standing(collection, name)[0]
-        self.note(collection, name, AGAIN if here is None and known else None, known, theirs=False)
+        return found[0], found[1], found[2], bool(found[3])
 
     def note(
-        self, collection: str, name: str, number: int | None, stamp: str, theirs: bool
+        self, collection: str, name: str, number: int | None, timestamp: str, theirs: bool
     ) -> None:
-        """Note which state of a document, None for none, the server has, and its stamp."""
+        """Note which state of a document, None for none, the server has."""
         self.database.open().execute(
             "INSERT OR REPLACE INTO shared VALUES (?, ?, ?, ?, ?)",
-            (collection, name, number, stamp, theirs),
+            (collection, name, number, timestamp, theirs),
         )
+
+    def send_again(self, collection: str, name: str) -> None:
+        """Note that the server has lost a document, or a removal."""
+        self.database.open().execute(
+            "UPDATE shared SET id = CASE WHEN id > 0 THEN -id ELSE coalesce(id, ?) END "
+            "WHERE shelf = ? AND name = ?",
+            (GONE, collection, name),
+        )
+
+    def quarantine_whole(self, collection: str, name: str, why: str) -> None:
+        """Keep a document as it is here, with all its rows, in the table `damaged`."""
+        execute = self.database.open().execute
+        document, wrong = self.examine(collection, name)
+        if document is None or wrong:
+            quarantine_bytes(execute, collection, name, why)
+        else:
+            self.keep_bytes(collection, name, why, bytes(data_of(whole(name, document))))
+
+    def keep_bytes(self, collection: str, name: str, why: str, data: bytes) -> None:
+        """Keep bytes in the table `damaged`."""
+        self.database.open().execute(
+            "INSERT INTO damaged VALUES (?, ?, ?, ?, ?)",
+            (collection, name, journal.now(), why, data),
+        )
+
+    def is_ours(self, collection: str, name: str) -> bool:
+        """Whether a document here is whole and signed with the user's key."""
+        document, wrong = self.examine(collection, name)
+        return document is not None and not wrong and verdict_on(name, document) == records.OURS
+
+    def remove(self, collection: str, name: str) -> None:
+        """Remove what another machine has removed."""
+        super()._delete(collection, name)
 
     def _delete(self, collection: str, name: str) -> bool:
         """Remove a document, and note when: others may save it later than that."""
@@ -217,51 +255,32 @@ class Redis(Sqlite):
             )
         return done
 
-    def remove(self, collection: str, name: str) -> None:
-        """Remove what another machine has removed."""
-        super()._delete(collection, name)
-
     def _quarantine(self, collection: str, name: str, wrong: str) -> StoreError:
-        """Nobody removed it: it is taken anew from the server, with all its rows."""
-        lists = [list_ for list_, _ in self.needs(collection, name)]
+        """Nobody removed the document: the next exchange pulls it anew."""
         message = super()._quarantine(collection, name, wrong)
         with Asking(self.database):
-            execute = self.database.open().execute
-            execute("DELETE FROM shared WHERE shelf = ? AND name = ?", (collection, name))
-            for list_ in lists:
-                execute("UPDATE shared_lists SET mark = 0, taken = 0 WHERE list = ?", (list_,))
+            self.database.open().execute(
+                "DELETE FROM shared WHERE shelf = ? AND name = ?", (collection, name)
+            )
         return message
 
     def _begin(self) -> None:
         super()._begin()
-        if self._knows is not self.database.current:
+        if self._prepared is not self.database.current:
             with Asking(self.database):
-                self._know()
-            self._knows = self.database.current
-
-    def _know(self) -> None:
-        """Make the tables of this, and see that the database was not copied from elsewhere.
-
-        Two machines that add to one list, each its own, would make it nobody's.
-        """
-        execute = self.database.open().execute
-        for statement in statements(SHARED):
-            execute(statement)
-        here = f"{os.uname().nodename} {os.stat(self.database.path).st_ino}"
-        found = execute("SELECT value FROM facts WHERE name = 'place'").fetchone()
-        if found != (here,):
-            if found:
-                execute("UPDATE lists SET session = '', member = ''")
-            execute("INSERT OR REPLACE INTO facts VALUES ('place', ?)", (here,))
+                for statement in statements(SHARED):
+                    self.database.open().execute(statement)
+            self._prepared = self.database.current
 
 
-def give(directory: str) -> None:
-    """Give what a state directory owes, in a process of its own: nobody waits for this one.
+def push_pending(directory: str) -> None:
+    """Push what is pending in a state directory, in a process of its own.
 
-    What goes wrong is told at the next start of a session, which tries as well.
+    The next start of a session, which exchanges as well, reports what goes wrong here.
     """
+    url = journal.environment("WORKFLOW_STATE_STORE")
     try:
-        Redis(directory, journal.environment("WORKFLOW_STATE_STORE")).exchange(GIVE, take=False)
+        Redis(directory, url).exchange(PUSH_SECONDS, take=False)
     except StoreError:
         pass
     os._exit(0)

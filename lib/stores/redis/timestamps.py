@@ -1,10 +1,11 @@
-"""Stamps: which of two saved states of a document is the later one, for all machines alike.
+"""Timestamps: the order in which machines saved the states of a document.
 
-    <time> <number> <what>        what: a digest of the bytes, or "removed." and a proof
+    <time> <number> <what>        what: a digest of the bytes, or "removed." and a signature
 
-Clocks differ. Who saves what replaces a state that was seen makes a stamp behind that one's,
-whatever the clock says: by the number, where the time is not later (a hybrid logical clock). So
-stamps of a document only grow, and of two that nobody has seen both of the later clock's counts.
+Clocks differ, so these are hybrid logical timestamps. A machine that replaces a state which it has
+seen makes a later timestamp, whatever its clock says: where the time is not later, the number is.
+So the timestamps of a document only grow. Of two states whose writers have not seen each other's,
+the one of the later clock counts.
 """
 
 from __future__ import annotations
@@ -23,31 +24,34 @@ REMOVED = "removed."
 
 
 def saved(document: Document, data: bytes, before: str) -> str:
-    """The stamp of a document with these bytes that replaces the state of a stamp, or none."""
+    """The timestamp of a document with these bytes that replaces the state of another, or none."""
+    # Machines that saved at the same time all choose the same state: the digest decides.
+    digest = blake2b(data, digest_size=8).hexdigest()
+    if before.endswith(f" {digest}"):
+        return before  # that state is this one, sent once more
     time = str(document.get("created") or document.get("timestamp") or "")
-    # With what it says: of two that were saved at once all choose the same.
-    return f"{_behind(before, time)} {blake2b(data, digest_size=8).hexdigest()}"
+    return f"{_after(before, time)} {digest}"
 
 
 def removed(collection: str, name: str, at: str, before: str) -> str:
-    """The stamp of a removal, which says who removed it to those who have the key."""
-    head = _behind(before, at)
+    """The timestamp of a removal. Its signature proves the removal to who has the same key."""
+    head = _after(before, at)
     return f"{head} {REMOVED}{_signature(collection, name, head)}"
 
 
-def is_removal(stamp: str) -> bool:
-    """Whether a stamp says that the document was removed."""
-    return stamp.rpartition(" ")[2].startswith(REMOVED)
+def is_removal(timestamp: str) -> bool:
+    """Whether a timestamp is of a removal."""
+    return timestamp.rpartition(" ")[2].startswith(REMOVED)
 
 
-def is_our_removal(collection: str, name: str, stamp: str) -> bool:
-    """Whether it was removed by who has the user's key."""
-    head, _, what = stamp.rpartition(" ")
+def is_our_removal(collection: str, name: str, timestamp: str) -> bool:
+    """Whether the removal is signed with the user's key."""
+    head, _, what = timestamp.rpartition(" ")
     return bool(records.users_key()) and what == f"{REMOVED}{_signature(collection, name, head)}"
 
 
-def _behind(before: str, time: str) -> str:
-    """Time and number of a stamp behind another."""
+def _after(before: str, time: str) -> str:
+    """The time and the number of a timestamp that is later than another."""
     time = f"{time[:TIME]:{TIME}}"
     if time > before[:TIME]:
         return f"{time} {0:06d}"

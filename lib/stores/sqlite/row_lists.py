@@ -51,7 +51,6 @@ _NEWEST_LIST = """
 SELECT id, head FROM lists WHERE session = ? AND member = ?
 AND typeof(head) = 'integer' AND head BETWEEN 0 AND ? AND id >= 0 ORDER BY at DESC, id LIMIT 1
 """
-_MADE = "SELECT session || member FROM lists WHERE id = ?"
 _UNNEEDED = """
 DELETE FROM rows WHERE id IN (
   SELECT id FROM rows WHERE gone < ? AND NOT EXISTS (
@@ -110,9 +109,7 @@ class Lists:
         if not isinstance(table, Rows):
             return self._store_whole(session, member, rows_of(table))
         if table.trust == records.OURS and table.source.path == self.path:
-            found = self._execute(_MADE, (table.ref.list,)).fetchone()
-            if not found or found[0]:  # lists of other machines are theirs to add to
-                return self._append(table)
+            return self._append(table)
         ref = self._store_whole(session, member, rows_of(table))
         table.move(self, ref)
         return ref

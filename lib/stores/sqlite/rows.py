@@ -10,6 +10,7 @@ from __future__ import annotations
 from _json import encode_basestring_ascii
 
 from ...format import records
+from ...format.documents import Signed
 from ...format.file_table import Paths, Table
 from ...format.json_text import dumps, loads
 from ...recording import journal
@@ -296,3 +297,22 @@ class Rows(Table):
 def rows_of(table: Table) -> dict[str, str]:
     """Name -> JSON of all rows of any table, in their order."""
     return {name_of(path): dumps(about) for path, about in table.items()}
+
+
+def join(document: Document, source: Source, origin: tuple[str, str]) -> str:
+    """Put tables in the place of a document's references; what is wrong with these, or ""."""
+    refs = document.pop("rows", None)
+    trust = document.trust if isinstance(document, Signed) else records.FOREIGN
+    try:
+        for member, given in refs.items() if isinstance(refs, dict) else ():
+            table = Rows(source, Ref.of(given), origin, trust)
+            kind, _, key = member.partition("/")
+            if kind == "session":
+                document["session"][key] = table
+            elif kind == "keys":
+                document["keys"][key]["value"] = table.paths()
+            else:
+                document["value"] = table.paths()
+    except (ValueError, KeyError, TypeError) as error:
+        return f"has references that are none ({error})"
+    return ""

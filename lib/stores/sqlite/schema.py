@@ -45,14 +45,18 @@ CREATE TABLE IF NOT EXISTS shared (
   shelf TEXT NOT NULL, name TEXT NOT NULL, id INTEGER, stamp TEXT NOT NULL,
   theirs INTEGER NOT NULL, PRIMARY KEY (shelf, name)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS shared_lists (
-  list INTEGER PRIMARY KEY, mark INTEGER NOT NULL, sent INTEGER NOT NULL, taken INTEGER NOT NULL
-);
 CREATE TABLE IF NOT EXISTS removals (
   shelf TEXT NOT NULL, name TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (shelf, name)
 ) WITHOUT ROWID;
 """
 """What the Redis store adds to the database of a machine."""
+
+EARLIER = """
+CREATE TABLE shared_lists (
+  list INTEGER PRIMARY KEY, mark INTEGER NOT NULL, sent INTEGER NOT NULL, taken INTEGER NOT NULL
+);
+"""
+"""What an earlier version of it added."""
 
 CONTENTS = "SELECT name, sql FROM sqlite_master LIMIT 100"
 """What there is: more than there can be of ours is not asked for."""
@@ -76,7 +80,7 @@ def _kept(text: str) -> dict[str, str | None]:
 
 def own(found: Iterable[tuple[str, str | None]]) -> set[str]:
     """The names, among CONTENTS, of what is exactly as this store makes it."""
-    known = {**_ENGINES, **_kept(SCHEMA), **_kept(SHARED)}
+    known = {**_ENGINES, **_kept(SCHEMA), **_kept(SHARED), **_kept(EARLIER)}
     return {name for name, sql in found if name in known and known[name] == sql}
 
 

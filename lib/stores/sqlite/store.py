@@ -35,7 +35,7 @@ from .. import KEYS, Unshared
 from ..document_checks import INTENT, SIZE_LIMIT, examine, refuse_large
 from .database import Asking, DamagedDatabase, Database, Savepoint, quarantine_bytes
 from .row_lists import PORTION, RETIRED, Lists
-from .rows import Ref, Rows
+from .rows import Ref, join
 from .salvage import salvaging
 
 TYPE_CHECKING = False
@@ -105,29 +105,10 @@ class Sqlite(Unshared):
         where = self.where(collection, name)
         document, wrong = examine(data, collection, name, where)
         if document is not None and split and not wrong:
-            wrong = self._join(collection, name, document)
+            wrong = join(document, self._lists, (collection, name))
         if not wrong:
             self._known[self._seen(collection, name)] = number
         return document, wrong
-
-    def _join(self, collection: str, name: str, document: Document) -> str:
-        """Put tables in the place of a document's references; what is wrong with these, or ""."""
-        refs = document.pop("rows", None)
-        trust = document.trust if isinstance(document, Signed) else records.FOREIGN
-        try:
-            for member, given in refs.items() if isinstance(refs, dict) else ():
-                ref = Ref.of(given)
-                table = Rows(self._lists, ref, (collection, name), trust)
-                kind, _, key = member.partition("/")
-                if kind == "session":
-                    document["session"][key] = table
-                elif kind == "keys":
-                    document["keys"][key]["value"] = table.paths()
-                else:
-                    document["value"] = table.paths()
-        except (ValueError, KeyError, TypeError) as error:
-            return f"has references that are none ({error})"
-        return ""
 
     @salvaging
     def names(self, collection: str) -> list[str]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from ..format import records
-from ..format.documents import Signed, data_of, signed, verdict_on
-from ..format.file_table import Paths, Table, listed
-from ..format.json_text import dumps
 from ..recording import journal
-from ..session.states import plain
+from . import records
+from .documents import Signed, data_of, signed, verdict_on
+from .file_table import Paths, Table, listed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,20 +46,3 @@ def with_lists(document: Document) -> Document:
             key: {**kept, "value": listed(kept["value"])} for key, kept in copy["keys"].items()
         }
     return copy
-
-
-def content(document: Document | None) -> str:
-    """The text of a document less its signatures: equal wherever and however it is stored."""
-    if document is None:
-        return ""
-    copy = with_lists(document)
-    if copy.get("session"):
-        copy["session"] = plain(copy["session"])
-    copy.pop("check", None)
-    for kept in copy.get("keys", {}).values():
-        kept.pop("check", None)
-    # A store may have put the session's tables elsewhere, so the order of members does not count.
-    session = copy.pop("session", None) or {}
-    return dumps([sorted(copy), [copy[key] for key in sorted(copy)], sorted(session)]) + dumps(
-        [session[key] for key in sorted(session)]
-    )

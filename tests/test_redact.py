@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lib.format.documents import data_of, signed
+from lib.format.documents import signed
 from lib.stores import CHECKPOINTS, KEYS
-from lib.stores.redis.batches import without_secrets
+from lib.stores.redis.document_text import outgoing
 from lib.stores.redis.redact import WINDOW, redact
 
 # Put together here, so that nobody's scanner takes them for real ones.
@@ -105,7 +105,7 @@ def test_a_secret_of_known_form_never_leaves_wherever_it_is(value):
         (CHECKPOINTS, {"created": "2026-01-01", "keys": {"plan": {"value": value}}}),
     ):
         document = signed("plan", document)
-        left = without_secrets(collection, "plan", document, bytes(data_of(document)))
+        left = outgoing(collection, "plan", document)
         assert not _secrets_in(left.decode())
 
 
@@ -121,7 +121,7 @@ def test_a_name_of_a_secret_redacts_all_below_it(name, value):
     assert redact(value, name) == "***"
     assert redact({"deep": {name: value}}) == {"deep": {name: "***"}}
     document = signed("all", {"created": "2026", "keys": {name: {"value": value}}})
-    left = json.loads(without_secrets(CHECKPOINTS, "all", document, bytes(data_of(document))))
+    left = json.loads(outgoing(CHECKPOINTS, "all", document))
     assert left["keys"][name]["value"] == "***"
 
 
