@@ -108,6 +108,13 @@ MUTATIONS = (
         "tests/faults/test_power_loss.py -k save",
     ),
     Mutation(
+        "a file system that cannot sync a directory is used",
+        DURABLE,
+        "        if error.errno not in (EINVAL, ENOTSUP, EROFS):\n            raise\n",
+        "        raise\n",
+        "tests/faults/test_errors.py -k 'stop and later'",
+    ),
+    Mutation(
         "a journal is synced before its checkpoint",
         "lib/checkpoints.py",
         "            self.sessions.sync(self.session)\n",
