@@ -70,7 +70,7 @@ lib.stores.checkpoint_head
         {"source": "startup"},
         STATE
         | set(
-            """encodings.utf_16_le lib.disk.temporary lib.events.session_start lib.install.interpreter
+            """encodings.utf_16_le lib.events.session_start lib.install.interpreter
 lib.maintenance.retention lib.session.describe lib.telling.context lib.telling.quoting
 """.split()
         ),

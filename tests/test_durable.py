@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 
 import pytest
 
@@ -150,6 +151,18 @@ def test_a_relative_path_is_one_in_the_current_directory(tmp_path, monkeypatch):
     durable.make_directories("b/c", 0o700)
     assert durable.remove("a")
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["b", "b/c"]
+
+
+def test_old_temporary_files_go_and_no_others(tmp_path):
+    hours_ago = time.time() - 2 * durable.RETIRED
+    for name in (".tmp-old", ".tmp-new", "old"):
+        (tmp_path / name).write_bytes(b"")
+        if name.endswith("old"):
+            os.utime(tmp_path / name, (hours_ago, hours_ago))
+    folder = os.open(tmp_path, os.O_RDONLY)
+    durable.clean_up(folder)
+    os.close(folder)
+    assert sorted(listed(tmp_path)) == [".tmp-new", "old"]
 
 
 # --- syncs -------------------------------------------------------------------------------------

@@ -151,27 +151,17 @@ def test_a_first_start_has_nothing_to_tidy(project):
         "project/.claude/state",
         "project/.claude/state/checkpoints",
         "project/.claude/state/sessions",
+        "home/.local/state/workflow-state",
     ],
 )
 def test_stale_files_of_killed_writers_goes_when_it_is_old(project, tmp_path, place):
     seed(project, "a", 0)
-    assert left_of_stale_files(project, tmp_path / place, ".tmp-") == [".tmp-young"]
-
-
-def test_what_a_killed_maker_of_the_key_left_goes_when_it_is_old(project, tmp_path):
-    seed(project, "a", 0)
-    place = tmp_path / "home" / ".local" / "state" / "workflow-state"
-    assert left_of_stale_files(project, place, "key.") == ["key.young"]
-    assert (place / "key").stat().st_size == 32
-
-
-def left_of_stale_files(project, place, beginning: str) -> list[str]:
-    """What is left at a place of an old and a young temporary file after a start."""
-    for name, hours in (("old", 2), ("young", 0)):
-        (place / (beginning + name)).touch()
-        os.utime(place / (beginning + name), (time.time() - hours * 3600,) * 2)
+    for name, hours in ((".tmp-old", 2), (".tmp-young", 0)):
+        (tmp_path / place / name).touch()
+        os.utime(tmp_path / place / name, (time.time() - hours * 3600,) * 2)
     project.start("new")
-    return [path.name for path in place.glob(beginning + "*")]
+    assert [path.name for path in (tmp_path / place).glob(".tmp-*")] == [".tmp-young"]
+    assert (tmp_path / "home/.local/state/workflow-state/key").stat().st_size == 32
 
 
 def test_a_journal_that_goes_while_it_is_opened_is_read_all_the_same(project, monkeypatch):

@@ -1,6 +1,6 @@
 """Temporary files and directories that their makers keep locked: a dead maker is known at once.
 
-In a file of its own because every stop loads temporary.py.
+In a file of its own because every stop loads durable.py.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import shutil
 import time
 from contextlib import contextmanager
 
-from .durable import TEMPORARY, discard, make_directories
+from .durable import RETIRED, TEMPORARY, discard, make_directories
 from .locks import lock, wait
-from .temporary import RETIRED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

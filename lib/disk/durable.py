@@ -8,6 +8,7 @@ none. All functions raise OSError.
 from __future__ import annotations
 
 import os
+import time
 from errno import EINVAL, ENOTSUP, EROFS
 
 TYPE_CHECKING = False
@@ -22,6 +23,9 @@ CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 TEMPORARY = ".tmp-"
 """The beginning of a file's name, before random digits, until the file is whole."""
+
+RETIRED = 3600
+"""Seconds after which the writer of a temporary file is taken for dead."""
 
 
 class NotDurable(OSError):
@@ -178,6 +182,21 @@ def discard(name: str, folder: int | None = None) -> None:
         os.unlink(name, dir_fd=folder)
     except OSError:
         pass
+
+
+def clean_up(folder: int) -> None:
+    """Remove the temporary files of an open folder whose writers were killed."""
+    for entry in os.listdir(folder):
+        if entry.startswith(TEMPORARY) and _is_retired(entry, folder):
+            discard(entry, folder)
+
+
+def _is_retired(file: str, folder: int) -> bool:
+    try:
+        status = os.stat(file, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False  # another cleanup was there first
+    return time.time() - status.st_mtime > RETIRED
 
 
 def _sync_name(name: str, folder: int | None) -> None:

@@ -12,8 +12,7 @@ import os
 import sys
 from errno import EINVAL, ENOENT
 
-from ..disk.durable import TEMPORARY, make_directories
-from ..disk.temporary import clean_up
+from ..disk.durable import TEMPORARY, clean_up, make_directories
 from ..recording import journal
 
 LINK = "python3"

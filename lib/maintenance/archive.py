@@ -20,8 +20,7 @@ import tarfile
 import time
 from hashlib import sha256
 
-from ..disk import temporary
-from ..disk.durable import CREATE, sync_directory
+from ..disk.durable import CREATE, RETIRED, sync_directory
 from ..disk.quarantine import quarantine
 from ..errors import BadName, Damaged, NewerVersion, StoreError, Unreadable
 from ..format import documents, records
@@ -666,5 +665,5 @@ def clean_up(state: State) -> None:
     """Remove the folders of imports that were killed before they had checked their file."""
     for entry in os.listdir(state.directory):
         path = os.path.join(state.directory, entry)
-        if entry.startswith(STAGED) and time.time() - os.lstat(path).st_mtime > temporary.RETIRED:
+        if entry.startswith(STAGED) and time.time() - os.lstat(path).st_mtime > RETIRED:
             shutil.rmtree(path, ignore_errors=True)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from ..disk import temporary
-from ..disk.durable import TEMPORARY
+from ..disk import durable
 from ..errors import Damaged, NewerVersion
 from ..format.records import seconds
 from ..project import place
@@ -113,17 +112,17 @@ def old_checkpoints(state: State, older: float, now: float | None = None) -> lis
 def clean_up(state: State) -> None:
     """Remove what killed writers left, once it is old. Raises StateError and OSError."""
     state.store.clean_up()
-    _clean_up(TEMPORARY, lambda: journal.descend(journal.open_state(state.directory), "sessions"))
-    _clean_up(TEMPORARY, lambda: os.open(os.path.dirname(journal.key_path()), journal.DIRECTORY))
+    _clean_up(lambda: journal.descend(journal.open_state(state.directory), "sessions"))
+    _clean_up(lambda: os.open(os.path.dirname(journal.key_path()), journal.DIRECTORY))
 
 
-def _clean_up(beginning: str, opened: Callable[[], int]) -> None:
+def _clean_up(opened: Callable[[], int]) -> None:
     """Clean up a folder that is no collection of the store, where there is one."""
     try:
         folder = opened()
     except FileNotFoundError:
         return
     try:
-        temporary.clean_up(folder, beginning)
+        durable.clean_up(folder)
     finally:
         os.close(folder)

@@ -264,12 +264,10 @@ class JsonFiles(Unshared):
 
     def clean_up(self) -> None:
         """Remove the temporary files of writers that were killed."""
-        from ..disk.temporary import clean_up
-
         for collection in (KEYS, CHECKPOINTS):
             with _Folder(self, collection) as folder:
                 if folder is not None:
-                    clean_up(folder)
+                    durable.clean_up(folder)
 
     # --- the lock ---
 

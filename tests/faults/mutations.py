@@ -450,7 +450,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what killed writers left goes",
-        "lib/disk/temporary.py",
+        DURABLE,
         "            discard(entry, folder)\n",
         "            pass\n",
         "tests/test_retention.py",

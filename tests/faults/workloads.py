@@ -517,7 +517,7 @@ def backdate(root: Path) -> None:
     stamp = time.time() - 7200
     for parent, _, files in os.walk(root):
         for name in files:
-            if ".tmp" in name or name.startswith("key."):
+            if ".tmp" in name:
                 os.utime(os.path.join(parent, name), (stamp, stamp))
 
 

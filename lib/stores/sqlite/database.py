@@ -11,7 +11,7 @@ import stat
 import time
 
 from ...disk import locks
-from ...disk.durable import make_directories
+from ...disk.durable import clean_up, make_directories
 from ...errors import Busy, Damaged, StoreError
 from ...recording import journal
 from ...recording.first_use import initialize
@@ -199,8 +199,6 @@ class Database:
 
     def clean_up(self) -> None:
         """Remove what killed writers left in the state directory."""
-        from ...disk.temporary import clean_up
-
         folder = self._folder(create=False) if self.own else None
         if folder is not None:
             try:
