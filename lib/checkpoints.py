@@ -28,12 +28,13 @@ from .stores import CHECKPOINTS, KEYS
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
+    from typing import Any, Final
 
+    from .format.types import Live
     from .stores import Document, Store
 
-PHASE = "current_phase"
-FILES = "files_processed"
+PHASE: Final = "current_phase"
+FILES: Final = "files_processed"
 
 TURN_SECONDS = 6.0
 """How long a hook's checkpoint waits for the lock: many sessions may stop at once, and a hook has
@@ -63,7 +64,7 @@ class Checkpoints:
 
     # --- what is kept ---
 
-    def live(self, session: str | None = None) -> Document:
+    def live(self, session: str | None = None) -> Live:
         """The live state of a session, with what the next fold needs; its tables are read lazily.
 
         Raises UnknownSession and StateError.
@@ -98,7 +99,7 @@ class Checkpoints:
             unreadable.extend(message)
         return documents
 
-    def _with(self, documents: dict[str, Document], live: Document | None) -> dict[str, Document]:
+    def _with(self, documents: dict[str, Document], live: Live | None) -> dict[str, Document]:
         """Add the phase and files of a live session to the documents."""
         if not live:
             return documents
@@ -111,7 +112,7 @@ class Checkpoints:
                 documents[key] = document if fits else self.store.sign(key, about)
         return documents
 
-    def _listed(self, live: Document, published: Document | None) -> Sequence[str]:
+    def _listed(self, live: Live, published: Document | None) -> Sequence[str]:
         """The paths of a session's files: those it published last, and those added since."""
         added = None
         if published and verdict_on(FILES, published) == OURS:  # not edited by hand, say
@@ -132,7 +133,7 @@ class Checkpoints:
             self.sessions.notices.append(str(error))
             return False
 
-    def _known(self) -> Document | None:
+    def _known(self) -> Live | None:
         """The live state of this session, if there is one."""
         return self.sessions.live(self.session) if self.session else None
 
@@ -181,12 +182,12 @@ class Checkpoints:
             pass
 
     def _keep(
-        self, name: str, trigger: str, live: Document | None, documents: dict[str, Document]
+        self, name: str, trigger: str, live: Live | None, documents: dict[str, Document]
     ) -> None:
         created = journal.now()
         document: Document = {"v": journal.VERSION, "name": name, "created": created}
         document["trigger"] = trigger
-        session = None
+        session: Document | None = None
         if live:
             session = {**live, "last_checkpoint": name, "last_checkpoint_at": created}
             # Before the keys, so that it is in the head of the file.

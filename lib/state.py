@@ -180,7 +180,8 @@ class State(Checkpoints):
         The keys are described in docs/format.md. Raises UnknownSession and StateError.
         """
         live = self.live(session)
-        return states.plain({name: live[name] for name in live if name not in ("fold", "journal")})
+        plain = states.plain(live)
+        return {name: plain[name] for name in plain if name not in ("fold", "journal")}
 
     def set_phase(self, phase: str | None) -> None:
         """Pin the session's phase; None unpins it. Raises BadValue, UnknownSession."""

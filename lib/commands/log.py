@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..format.types import Record
     from ..state import State
     from ..terminal.output import Answer
 
@@ -80,7 +81,8 @@ def log(state: State, arguments: argparse.Namespace) -> Answer:
     return records, lines
 
 
-def _line(record: dict[str, Any]) -> str:
+def _line(line: Record) -> str:
+    record: dict[str, Any] = {**line}
     at = f"{record['at'][:10]} {record['at'][11:23]}"
     words = [
         f"{name}={record[name]}" if name in ("error", "phase") else str(record[name])

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import argparse
     from typing import Any
 
+    from ..format.types import Call, FileRow, SessionState
     from ..state import State
     from ..terminal.output import Answer
 
@@ -85,10 +86,11 @@ def status(state: State, arguments: argparse.Namespace) -> Answer:
     ]
     for call in live["in_flight"]:
         rows.append(["in flight", f"{describe(call, 100)} since {when(call['since'])}"])
-    data = {
-        name: live[name] for name in ("session_id", "current_phase", "phase_since", "phase_pinned")
-    }
+    data: dict[str, Any] = {"session_id": live["session_id"]}
     data.update(
+        current_phase=live["current_phase"],
+        phase_since=live["phase_since"],
+        phase_pinned=live["phase_pinned"],
         directory=state.directory,
         condition=condition(live),
         files_processed=len(live["files_processed"]),
@@ -105,8 +107,8 @@ def status(state: State, arguments: argparse.Namespace) -> Answer:
 def show(state: State, arguments: argparse.Namespace) -> Answer:
     """The whole of a session's state, or of a checkpoint."""
     if arguments.name is None:
-        live = state.session_state()
-        return live, _session_lines(live)
+        shown: Any = state.session_state()
+        return shown, _session_lines(shown)
     document = state.read_checkpoint(arguments.name)
     lines = table(
         [
@@ -120,7 +122,7 @@ def show(state: State, arguments: argparse.Namespace) -> Answer:
     return document, lines
 
 
-def _session_lines(live: dict[str, Any]) -> list[str]:
+def _session_lines(live: SessionState) -> list[str]:
     lines = table(
         [
             ["session", live["session_id"]],
@@ -132,25 +134,25 @@ def _session_lines(live: dict[str, Any]) -> list[str]:
             ["request", _request(live, 300)],
         ]
     )
-    for title, name in (("Files changed", "files_processed"), ("Files read", "files_read")):
-        files = live[name]
+    for title, files in (
+        ("Files changed", live["files_processed"]),
+        ("Files read", live["files_read"]),
+    ):
         if files:
             lines += ["", f"{title} ({len(files)}), in order of the first time:"]
             lines += ["  " + line for line in table([_file(path, files[path]) for path in files])]
-    for title, name, at in (
-        ("In flight", "in_flight", "since"),
-        ("Interrupted", "interrupted", "at"),
-        ("Failed", "failures", "at"),
-    ):
-        if live[name]:
-            lines += ["", f"{title}:"]
-            lines += [
-                f"  {call[at][11:19]}  {describe(call, 100)}{_outcome(call)}" for call in live[name]
-            ]
+    lines += _list("In flight", [(call["since"], call) for call in live["in_flight"]])
+    lines += _list("Interrupted", [(call["at"], call) for call in live["interrupted"]])
+    lines += _list("Failed", [(call["at"], call) for call in live["failures"]])
     return lines
 
 
-def _file(path: str, about: dict[str, Any]) -> list[str]:
+def _list(title: str, calls: list[tuple[str, Call]]) -> list[str]:
+    lines = [f"  {at[11:19]}  {describe(call, 100)}{_outcome(call)}" for at, call in calls]
+    return ["", f"{title}:", *lines] if lines else []
+
+
+def _file(path: str, about: FileRow) -> list[str]:
     agent = f"by subagent {about['agent']}" if about["agent"] else ""
     return [
         about["outcome"],
@@ -162,39 +164,39 @@ def _file(path: str, about: dict[str, Any]) -> list[str]:
     ]
 
 
-def _outcome(call: dict[str, Any]) -> str:
+def _outcome(call: Call) -> str:
     error = f": {_line(call['error'], 120)}" if call.get("error") else ""
     return error + (" (has succeeded since)" if "resolved" in call else "")
 
 
-def _phase(live: dict[str, Any]) -> str:
+def _phase(live: SessionState) -> str:
     if not live["current_phase"]:
         return "not known yet"
     how = "pinned" if live["phase_pinned"] else "inferred"
     return f"{live['current_phase']} ({how}, since {when(live['phase_since'])})"
 
 
-def _checkpoint(live: dict[str, Any]) -> str:
+def _checkpoint(live: SessionState) -> str:
     name = live["last_checkpoint"]
     return f"{name} ({when(live['last_checkpoint_at'])})" if name else "none yet"
 
 
-def _request(live: dict[str, Any], limit: int) -> str:
+def _request(live: SessionState, limit: int) -> str:
     text = live["last_request"]
     return f'"{_line(text, limit)}" ({when(live["last_request_at"])})' if text else "none yet"
 
 
-def _calls(live: dict[str, Any]) -> str:
+def _calls(live: SessionState) -> str:
     counts = live["counts"]
-    said = [f"{counts['calls']} ended"]
-    for name, word in (
-        ("failed", "failed"),
-        ("interrupted", "interrupted"),
-        ("no_result", "denied or refused"),
+    parts = [f"{counts['calls']} ended"]
+    for count, word in (
+        (counts["failed"], "failed"),
+        (counts["interrupted"], "interrupted"),
+        (counts["no_result"], "denied or refused"),
     ):
-        if counts[name]:
-            said.append(f"{counts[name]} {word}")
-    return ", ".join(said)
+        if count:
+            parts.append(f"{count} {word}")
+    return ", ".join(parts)
 
 
 def _line(text: str, limit: int) -> str:

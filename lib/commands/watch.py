@@ -24,6 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..format.types import Live, SessionState
     from ..state import State
     from ..terminal.output import Answer
 
@@ -103,13 +104,13 @@ class Watched:
     def __init__(self, state: State, session: str) -> None:
         self._state = state
         self._named = session
-        self._live: dict[str, Any] | None = None
+        self._live: Live | None = None
         self._seen = 0.0
         """When the journal was changed, as far as `_live` tells of it."""
         self._due: float | None = None
         """When to read the checkpoint again, on the monotonic clock; None when there is no need."""
         self._cost = 0.0
-        self._glimpses: dict[str, tuple[float, dict[str, Any] | None]] = {}
+        self._glimpses: dict[str, tuple[float, SessionState | None]] = {}
 
     def look(self, now: float) -> View:
         """What is known now."""
@@ -147,7 +148,7 @@ class Watched:
             self._due = now + max(RELOAD, SHARE * self._cost) if self._due is None else self._due
         self._seen = at
 
-    def _glimpse(self, session: str, at: float) -> dict[str, Any] | None:
+    def _glimpse(self, session: str, at: float) -> SessionState | None:
         if self._glimpses.get(session, (0.0, None))[0] != at:
             self._glimpses[session] = (at, self._state.sessions.glimpse(session))
         return self._glimpses[session][1]
@@ -159,7 +160,7 @@ class Watched:
                 return session
         return ""
 
-    def _others(self, journals: list[tuple[float, str]]) -> list[dict[str, Any]]:
+    def _others(self, journals: list[tuple[float, str]]) -> list[SessionState]:
         here = self._live and self._live["session_id"]
         known = [
             self._glimpse(session, at)

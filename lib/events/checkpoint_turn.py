@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..format.types import About, Live
+
 LEAVE_SECONDS = 0.8
 """What the end of a session waits for a server, of the 1.5 s that it is given."""
 
@@ -49,11 +51,11 @@ def leave(event: journal.Event) -> list[str]:
     return state.sessions.notices
 
 
-def _what_changed(state: State, project: str, live: dict[str, Any]) -> dict[str, Any]:
+def _what_changed(state: State, project: str, live: Live) -> dict[str, Any]:
     """What git saw change in this turn, if a shell ran in it, less what others did."""
     if not live["fold"]["shell"]:
         return {}
-    began = live["fold"]["since"] or live["started"]
+    began = live["fold"]["since"] or live["started"] or ""
     try:
         found = git.changed_since(project, seconds(began), _commands(state, began))
     except OSError as error:
@@ -95,7 +97,7 @@ def _changed_by_others(state: State, since: str) -> set[str] | None:
     for changed, session in place.journals(state.directory)[: lineage.EXAMINED]:
         if session == state.session:
             continue
-        calls: list[dict[str, Any]] = []
+        calls: list[About] = []
         if changed >= seconds(since):
             try:
                 known = state.sessions.calls_since(session, since)
@@ -103,7 +105,7 @@ def _changed_by_others(state: State, since: str) -> set[str] | None:
                 return None
             if known is None:
                 return None
-            calls = known
+            calls += known
         other = state.sessions.glimpse(session)
         if other and lineage.condition(other) == lineage.ALIVE:
             calls += other["in_flight"]
@@ -114,7 +116,7 @@ def _changed_by_others(state: State, since: str) -> set[str] | None:
     return paths
 
 
-def _newest(live: dict[str, Any], seen: dict[str, Any]) -> dict[str, str]:
+def _newest(live: Live, seen: dict[str, Any]) -> dict[str, str]:
     """The files changed last, as they will be once what was seen is recorded."""
     files = dict(live["fold"]["newest"])
     for kind in git.KINDS:

@@ -20,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..format.types import Continues, Live, Other, SessionState
 
 EXCHANGE_SECONDS = 2.0
 """What a start waits for other machines' checkpoints, where a server holds them."""
@@ -65,13 +66,12 @@ def start(event: journal.Event) -> str:
     return ""
 
 
-def _with_shares(
-    state: State, live: dict[str, Any], others: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
+def _with_shares(state: State, live: Live, others: list[Other]) -> list[Other]:
     """Other sessions with the files that both change; of other machines only those with any."""
     ours = newest(live, NEWEST)
     for other in others:
-        whole = other if "machine" in other else state.sessions.live(other["session_id"]) or other
+        here = None if "machine" in other else state.sessions.live(other["session_id"])
+        whole: SessionState = here or other
         theirs = lineage.own_files(whole)
         other["shares"] = [path for path in ours if path in theirs]
     return [other for other in others if "machine" not in other or other["shares"]]
@@ -91,12 +91,12 @@ def _limit() -> int:
     return int(given) if given.isascii() and given.isdigit() and len(given) < 6 else LIMIT
 
 
-def _notice(state: State, live: dict[str, Any], continues: dict[str, Any] | None) -> str:
+def _notice(state: State, live: Live, continues: Continues | None) -> str:
     """What the user should know and Claude should not: records of others, damage, bad settings."""
-    problems = dict(live["journal"].get("problems", {})) if live["journal"] else {}
+    problems = dict(live["journal"].get("problems", {}))
     if continues and continues["session"] != state.session:
         before = state.sessions.live(continues["session"])
-        for kind, count in ((before or {}).get("journal") or {}).get("problems", {}).items():
+        for kind, count in (before["journal"].get("problems", {}) if before else {}).items():
             problems[kind] = problems.get(kind, 0) + count
     notices = list(state.sessions.notices)
     foreign = problems.get("foreign", 0) + _foreign_sessions(state)

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
-    Row = dict[str, Any]
-    Base = MutableMapping[str, Row]
+    from .types import FileRow
+    from .types import Files as Base
+
     Names = Sequence[str]
 else:
     Base = MutableMapping
@@ -125,9 +126,9 @@ class Table(Base):
     apart = False
     """Whether the rows lie elsewhere than in the document."""
 
-    def __init__(self, rows: Mapping[str, Row] | None = None) -> None:
+    def __init__(self, rows: Mapping[str, FileRow] | None = None) -> None:
         self._text: _Text | None = None
-        self._rows: dict[bytes, Row] = {}
+        self._rows: dict[bytes, FileRow] = {}
         """What was put in since the text was written, over the rows of the text or behind them."""
         if rows:
             self.update(rows)
@@ -153,13 +154,13 @@ class Table(Base):
     def _find(self, name: bytes) -> int:
         return self._text.find(name) if self._text else -1
 
-    def _read(self, row: int) -> Row:
+    def _read(self, row: int) -> FileRow:
         text = self._text
         assert text is not None  # noqa: S101  # places are of its text
-        about: Row = loads(text.data[row : text.end_of(row)].decode())
+        about: FileRow = loads(text.data[row : text.end_of(row)].decode())
         return about
 
-    def __getitem__(self, path: str) -> Row:
+    def __getitem__(self, path: str) -> FileRow:
         name = _name(path)
         if name in self._rows:
             return self._rows[name]
@@ -168,7 +169,7 @@ class Table(Base):
             raise KeyError(path)
         return self._read(row)
 
-    def __setitem__(self, path: str, about: Row) -> None:
+    def __setitem__(self, path: str, about: FileRow) -> None:
         self._rows[_name(path)] = about
 
     def __delitem__(self, path: str) -> None:
@@ -200,9 +201,14 @@ class Table(Base):
     def __repr__(self) -> str:
         return f"Table({dict(self)!r})"
 
-    def added_to(self, base: Table) -> list[str] | None:
+    def added_to(self, base: Base) -> list[str] | None:
         """The paths that this has more than `base`; None where it is not `base` with additions."""
-        if type(self) is not type(base) or self._text is not base._text or base._rows:
+        if (
+            not isinstance(base, Table)
+            or type(self) is not type(base)
+            or self._text is not base._text
+            or base._rows
+        ):
             return None
         return _paths(self._behind())
 

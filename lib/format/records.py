@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    Record = dict[str, Any]
+    from .types import Record
 
 CHUNK = 1 << 20
 LONGEST = 1 << 20
@@ -61,14 +61,15 @@ def read_line(line: bytes, session: str, key: bytes) -> tuple[str, Record]:
     if trust == DAMAGED:
         return DAMAGED, {}
     try:
-        record = loads(body.decode() + "}")
+        parsed = loads(body.decode() + "}")
     except (ValueError, RecursionError):
         return DAMAGED, {}
-    if not isinstance(record, dict) or not isinstance(record.get("at"), str):
+    if not isinstance(parsed, dict) or not isinstance(parsed.get("at"), str):
         return DAMAGED, {}
-    if record.get("v") != journal.VERSION:
+    if parsed.get("v") != journal.VERSION:
         return NEWER, {}
-    return (trust, record) if trust == OURS else (trust, {})
+    record: Any = parsed if trust == OURS else {}
+    return trust, record
 
 
 class Replay:

@@ -9,7 +9,7 @@ from .file_table import Paths, Table, listed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..stores import Document
+    from .documents import Document
 
 
 def whole(name: str, document: Document) -> Document:

@@ -31,7 +31,8 @@ from .registered import SCRIPTS
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+
+    from ..format.types import SessionState
 
 OK = "ok"
 NOTE = "note"
@@ -307,7 +308,7 @@ def _time(python: str) -> float:
 # --- the record --------------------------------------------------------------------------------
 
 
-def _last(subject: Subject) -> dict[str, Any] | None:
+def _last(subject: Subject) -> SessionState | None:
     session = subject.state.sessions.last()
     return subject.state.sessions.glimpse(session) if session else None
 
@@ -322,7 +323,7 @@ def check_recording(subject: Subject) -> Finding:
             return Finding("recording", MEND, said, _TRUST)
         mend = "start Claude Code here" if subject.registered.ways else ""
         return Finding("recording", NOTE, "nothing is recorded here yet", mend)
-    at = records.seconds(last["last_active"])
+    at = records.seconds(last["last_active"] or "")
     said = f"last record {_ago(at)}, by {last['client'] or 'an unknown client'}"
     if subject.registered.ways and worked > at + SILENT:
         said += f"; Claude Code worked here {_ago(worked)}, and no hook fired"
@@ -355,7 +356,7 @@ def check_crash(subject: Subject) -> Finding:
     """Did the last session end without a word."""
     last = _last(subject)
     if last and condition(last) == CRASHED and last["session_id"] != journal.MANUAL:
-        at = _ago(records.seconds(last["last_active"]))
+        at = _ago(records.seconds(last["last_active"] or ""))
         said = f"session {last['session_id']} crashed or was killed {at}"
         return Finding("crash", NOTE, f"{said}; the next start tells Claude where it stood")
     return Finding("crash", OK, "the last session did not crash")
@@ -459,7 +460,7 @@ def check_damage(subject: Subject) -> Finding:
             subject.state.store.read(collection, name)
     for _, session in journals(subject.directory)[:EXAMINED]:
         live = subject.state.sessions.live(session)
-        for kind, count in ((live or {}).get("journal") or {}).get("problems", {}).items():
+        for kind, count in (live["journal"].get("problems", {}) if live else {}).items():
             problems[kind] = problems.get(kind, 0) + count
     if problems.get(records.FOREIGN):
         said = f"records that are not yours: {problems[records.FOREIGN]}; they do not count"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
+    from ..format.types import About, Call, FileRow, FileTables, Record, SessionState
     from ..session.rules import Rules
     from ..state import State
 
@@ -123,7 +124,7 @@ def gather(
         if watch.live is None:
             problems["empty"] += 1
             continue
-        if since is not None and seconds(watch.live["last_active"]) < since:
+        if since is not None and seconds(watch.live["last_active"] or "") < since:
             continue
         room -= len(watch.calls)
         found.append(watch.document(name, texts, passed_over))
@@ -267,7 +268,7 @@ class _Watch:
     """What one session's journal tells, gathered while it is folded."""
 
     def __init__(self, rules: Rules, heat: dict[str, _Heat], room: int) -> None:
-        self.live: Document | None = None
+        self.live: SessionState | None = None
         self.calls: deque[Row] = deque(maxlen=room)
         self._rules = rules
         self._heat = heat
@@ -285,14 +286,14 @@ class _Watch:
         self._last = ""
         self._idle = True
         self._busy = False
-        self._counts = dict(empty("")["counts"])
-        self._in_flight: list[Document] = []
+        self._counts = empty("")["counts"]
+        self._in_flight: list[Call] = []
         self._restored: str | None = None
         self._touched: dict[str, int] = {}
         # Not the first record's time and the last one's: a clock may have been set back.
         self._span = [1 << 62, 0]
 
-    def see(self, record: Document, live: Document) -> None:
+    def see(self, record: Record, live: SessionState) -> None:
         """One record, and the state after it."""
         at, event = record["at"], record.get("event")
         self.live = live
@@ -321,7 +322,7 @@ class _Watch:
         self._see_checkpoint(record, live)
         if event != "PreToolUse":
             self._see_files(record, live)
-        self._counts = dict(counts)
+        self._counts = {**counts}
         self._in_flight = live["in_flight"]
         self._idle = live["fold"]["idle"]
         self._busy = bool(live["in_flight"])
@@ -332,7 +333,7 @@ class _Watch:
 
     # --- phases ---
 
-    def _see_phase(self, record: Document, live: Document) -> None:
+    def _see_phase(self, record: Record, live: SessionState) -> None:
         event, at = record.get("event"), record["at"]
         starts = event == "SessionStart" and record.get("source") != "compact"
         waiting = self._busy and event != "UserPromptSubmit"
@@ -341,7 +342,7 @@ class _Watch:
         working = not live["fold"]["idle"]
         self._bands.see(_ms(at), phase, pinned, working, goes_on, self._since(record))
 
-    def _see_agent(self, record: Document) -> None:
+    def _see_agent(self, record: Record) -> None:
         name = record["agent"]
         agent = self._agents.get(name)
         if agent is None:
@@ -356,14 +357,14 @@ class _Watch:
         phase = agent.live["current_phase"]
         agent.bands.see(_ms(record["at"]), phase, False, True, goes_on, self._since(record))
 
-    def _since(self, record: Document) -> int:
+    def _since(self, record: Record) -> int:
         """When the call began that a record tells the end of; else the record's own time."""
         at: str = record["at"]
         return _ms(self._begun.get(record.get("call") or "", at))
 
     # --- calls ---
 
-    def _call(self, call: Document, since: str, at: str, how: int) -> None:
+    def _call(self, call: About, since: str, at: str, how: int) -> None:
         begin, end = _ms(since), _ms(at)
         row: Row = [
             begin,
@@ -380,7 +381,7 @@ class _Watch:
             counted[1] += oldest[5] == FAILED
         self.calls.append(row)
 
-    def _ended(self, record: Document, live: Document) -> None:
+    def _ended(self, record: Record, live: SessionState) -> None:
         since = self._begun.pop(record.get("call") or "", record["at"])
         how = SUCCEEDED
         if live["counts"]["failed"] > self._counts["failed"]:
@@ -394,7 +395,7 @@ class _Watch:
             how = INTERRUPTED
         self._call(record, since, record["at"], how)
 
-    def _take_back(self, record: Document) -> None:
+    def _take_back(self, record: Record) -> None:
         """The end of a call that was taken for interrupted has come after all."""
         call = record.get("call")
         for mark in [mark for mark in self._marks if mark.get("call") == call and call]:
@@ -407,7 +408,7 @@ class _Watch:
                 self.calls.remove(row)
                 break
 
-    def _see_interrupted(self, record: Document, live: Document, more: int) -> None:
+    def _see_interrupted(self, record: Record, live: SessionState, more: int) -> None:
         # Nothing tells when it was: the last that is known is the record before.
         late = record.get("event") in ("SessionStart", "UserPromptSubmit")
         at = self._last if late and self._last else record["at"]
@@ -416,23 +417,26 @@ class _Watch:
             if "since" in entry:
                 self._call(entry, entry["since"], at, INTERRUPTED)
 
-    def _mark(self, kind: str, at: str, call: Document, text: str) -> Document:
+    def _mark(self, kind: str, at: str, call: About, text: str) -> Document:
         mark: Document = {"at": _ms(at), "kind": kind, "text": _short(text)}
         if call.get("tool"):
             mark.update(tool=call["tool"], subject=subject(call, TEXT))
-        mark.update({name: call[name] for name in ("agent", "call") if call.get(name)})
+        if call.get("agent"):
+            mark["agent"] = call["agent"]
+        if call.get("call"):
+            mark["call"] = call["call"]
         self._marks.append(mark)
         self._totals[kind] += 1
         return mark
 
-    def _see_resolved(self, live: Document) -> None:
+    def _see_resolved(self, live: SessionState) -> None:
         for entry in live["failures"]:
             if "resolved" in entry and _key(entry) in self._unresolved:
                 self._unresolved.pop(_key(entry))["resolved"] = milliseconds(entry["resolved"])
 
     # --- checkpoints and files ---
 
-    def _see_checkpoint(self, record: Document, live: Document) -> None:
+    def _see_checkpoint(self, record: Record, live: SessionState) -> None:
         event, at = record.get("event"), record["at"]
         if event in _CHECKPOINTS and live["fold"]["idle"] and not self._idle:
             if event == "StopFailure":
@@ -445,8 +449,8 @@ class _Watch:
             self._mark(RESTORE, at, {}, str(record.get("checkpoint", "")))
         self._restored = restored
 
-    def _see_files(self, record: Document, live: Document) -> None:
-        tables: list[tuple[int, str, Iterable[str]]] = [
+    def _see_files(self, record: Record, live: SessionState) -> None:
+        tables: list[tuple[int, FileTables, Iterable[str]]] = [
             (0, "files_processed", self._rules.changed(record))
         ]
         read = self._rules.read(record)
@@ -458,7 +462,7 @@ class _Watch:
                 if about and about["count"] and about["last"] == record["at"]:
                     self._touch(which, path, about, record)
 
-    def _touch(self, which: int, path: str, about: Document, record: Document) -> None:
+    def _touch(self, which: int, path: str, about: FileRow, record: Record) -> None:
         # The same count under the same call: told twice.
         key = f"{which}{path}"
         if self._touched.get(key) == about["count"]:
@@ -538,9 +542,9 @@ class _Watch:
             "notes": self._notes(),
         }
 
-    def _still_open(self, live: Document, how: str) -> None:
+    def _still_open(self, live: SessionState, how: str) -> None:
         """Calls that never ended: under way, or cut off by a crash."""
-        last = live["last_active"]
+        last = live["last_active"] or ""
         for call in live["in_flight"]:
             self._call(call, call["since"], last, INTERRUPTED if how == CRASHED else OPEN)
             if how == CRASHED:
@@ -579,7 +583,7 @@ def _near(one: str | None, other: str) -> bool:
     return bool(one) and _ms(other) - _ms(one or "") <= QUIET * 1000
 
 
-def _key(entry: Document) -> tuple[Any, ...]:
+def _key(entry: About) -> tuple[Any, ...]:
     return entry.get("call"), entry["at"], entry.get("path"), entry.get("command")
 
 

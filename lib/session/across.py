@@ -10,11 +10,14 @@ from __future__ import annotations
 from ..format.records import seconds
 from ..project import place
 from .lineage import host, lives
+from .states import TABLES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
+    from ..format.types import About, Call, Other
     from .live import Sessions
 
 
@@ -33,22 +36,21 @@ def touched(sessions: Sessions, session: str, path: str) -> list[dict[str, Any]]
         row = _row(live, path)
         if row:
             about = {"session_id": live["session_id"], "condition": live["was"]}
-            about["machine"] = host(live)
-            found.append({**about, **row})
+            found.append({**about, "machine": host(live), **row})
     return sorted(found, key=lambda about: str(about["at"]), reverse=True)
 
 
-def _row(live: dict[str, Any], path: str) -> dict[str, Any] | None:
+def _row(live: Other, path: str) -> dict[str, Any] | None:
     began = live["started"] or ""
     for call in live["in_flight"]:
         if call.get("path") == path:
-            about = {name: call.get(name) for name in ("tool", "agent")}
-            return {"at": call["since"], "outcome": "in flight", **about}
-    for name in ("files_processed", "files_read"):
-        row = live[name].get(path)
+            by = {"tool": call.get("tool"), "agent": call.get("agent")}
+            return {"at": call["since"], "outcome": "in flight", **by}
+    for table in TABLES:
+        row = live[table].get(path)
         if row and row["last"] >= began:
-            about = {name: row.get(name) for name in ("outcome", "tool", "agent")}
-            return {"at": row["last"], **about}
+            by = {"tool": row.get("tool"), "agent": row.get("agent")}
+            return {"at": row["last"], "outcome": row.get("outcome"), **by}
     return None
 
 
@@ -70,7 +72,7 @@ def failures(sessions: Sessions, session: str, since: float) -> list[dict[str, A
         known = {(each.get("call"), each["at"]): each for each in live["failures"]}
         if not live.get("journal"):  # of another checkout, or another machine
             began = live["started"] or ""
-            failed = [each for each in live["failures"] if each["at"] >= began]
+            failed: Sequence[About] = [each for each in live["failures"] if each["at"] >= began]
         elif name in recent:
             failed = sessions.failures(name)
         else:
@@ -81,9 +83,12 @@ def failures(sessions: Sessions, session: str, since: float) -> list[dict[str, A
     return sorted(found, key=lambda about: str(about["at"]), reverse=True)
 
 
-def _failure(live: dict[str, Any], record: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    about = {"session_id": live["session_id"], "machine": host(live), "at": record["at"]}
-    about["tool"] = record.get("tool")
-    about.update({name: record[name] for name in ("path", "command") if name in record})
+def _failure(live: Other, record: About, known: Call) -> dict[str, Any]:
+    about: dict[str, Any] = {"session_id": live["session_id"], "machine": host(live)}
+    about.update(at=record["at"], tool=record.get("tool"))
+    if "path" in record:
+        about["path"] = record["path"]
+    if "command" in record:
+        about["command"] = record["command"]
     about.update(error=record.get("error", ""), agent=record.get("agent"))
     return {**about, "resolved": known.get("resolved")}

@@ -13,10 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from ..format.types import About, Call, FileTables, Record, SessionState
     from .rules import Rules
-
-    State = dict[str, Any]
-    Record = dict[str, Any]
 
 RECENT = 512
 """How many ended calls a state remembers by id. A second hook on the same event sends a duplicate
@@ -25,18 +23,21 @@ within the time that a hook may take, not hundreds of calls later."""
 _ABOUT = ("call", "tool", "path", "command", "description", "url", "agent", "agent_type")
 
 
-def _about(record: Record) -> Record:
-    return {name: record[name] for name in _ABOUT if name in record}
+def _about(record: Record) -> Call:
+    facts: Any = record
+    call: Any = {name: facts[name] for name in _ABOUT if name in record}
+    about: Call = call
+    return about
 
 
-def _same_call(one: Record, other: Record) -> bool:
+def _same_call(one: About, other: About) -> bool:
     """Whether two records are of one call: by its id, or without ids by tool and subject."""
     if "call" in one or "call" in other:
         return one.get("call") == other.get("call")
     return all(one.get(name) == other.get(name) for name in ("tool", "path", "command"))
 
 
-def begin(state: State, record: Record) -> None:
+def begin(state: SessionState, record: Record) -> None:
     """A call runs from now on, unless its end came first or a second hook reports it."""
     state["fold"]["idle"] = False
     call = _about(record)
@@ -47,7 +48,7 @@ def begin(state: State, record: Record) -> None:
     state["in_flight"].append({**call, "since": record["at"]})
 
 
-def finish(state: State, record: Record, rules: Rules) -> bool:
+def finish(state: SessionState, record: Record, rules: Rules) -> bool:
     """A call has ended. False when that adds nothing but files to a call that has ended before."""
     state["fold"]["idle"] = False
     call = record.get("call")
@@ -77,7 +78,7 @@ def finish(state: State, record: Record, rules: Rules) -> bool:
     return True
 
 
-def _take(calls: list[Record], call: Record) -> bool:
+def _take(calls: list[Call], call: About) -> bool:
     """Remove a call from a list of calls; whether it was there."""
     for index, other in enumerate(calls):
         if _same_call(other, call):
@@ -86,8 +87,8 @@ def _take(calls: list[Record], call: Record) -> bool:
     return False
 
 
-def _fail(state: State, record: Record) -> None:
-    entry = {**_about(record), "error": record.get("error", ""), "at": record["at"]}
+def _fail(state: SessionState, record: Record) -> None:
+    entry: Call = {**_about(record), "error": record.get("error", ""), "at": record["at"]}
     if record.get("interrupted"):
         add_newest(state["interrupted"], entry)
         state["counts"]["interrupted"] += 1
@@ -96,7 +97,7 @@ def _fail(state: State, record: Record) -> None:
     add_newest(state["failures"], entry)
 
 
-def _succeed(state: State, record: Record, changed: dict[str, str], rules: Rules) -> None:
+def _succeed(state: SessionState, record: Record, changed: dict[str, str], rules: Rules) -> None:
     for index, failure in enumerate(state["failures"]):
         subject = [name for name in ("path", "command") if name in failure]
         same = all(failure.get(name) == record.get(name) for name in ("tool", *subject))
@@ -108,14 +109,14 @@ def _succeed(state: State, record: Record, changed: dict[str, str], rules: Rules
         _touch(state, "files_read", path, record, "read")
 
 
-def change(state: State, record: Record, changed: dict[str, str]) -> None:
+def change(state: SessionState, record: Record, changed: dict[str, str]) -> None:
     """A call changed files: path -> "created", "changed" or "deleted"."""
     for path, outcome in changed.items():
         if _touch(state, "files_processed", path, record, outcome):
             remember(state, path, "")
 
 
-def remember(state: State, path: str, fingerprint: str) -> None:
+def remember(state: SessionState, path: str, fingerprint: str) -> None:
     """Put a file last among the newest."""
     files = state["fold"]["newest"]
     files.pop(path, None)
@@ -124,14 +125,14 @@ def remember(state: State, path: str, fingerprint: str) -> None:
         del files[next(iter(files))]
 
 
-def _touch(state: State, name: str, path: str, record: Record, outcome: str) -> bool:
+def _touch(state: SessionState, name: FileTables, path: str, record: Record, outcome: str) -> bool:
     """Note in a table of files what a call did to one. False for what is in the table already."""
     files = state[name]
     before = files.get(path)
     call = record.get("call")
     # A second report, unless it is of the session before, whose calls may have had the same ids.
     if before and call is not None and before.get("call") == call:
-        if before["last"] >= state["started"]:
+        if before["last"] >= (state["started"] or ""):
             return False
     files[path] = {
         "first": before["first"] if before else record["at"],
@@ -145,7 +146,7 @@ def _touch(state: State, name: str, path: str, record: Record, outcome: str) -> 
     return True
 
 
-def interrupt(state: State, at: str, which: Callable[[Record], bool]) -> None:
+def interrupt(state: SessionState, at: str, which: Callable[[Call], bool]) -> None:
     """Count those of the calls in flight as interrupted that `which` names."""
     running = []
     for call in state["in_flight"]:

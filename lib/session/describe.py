@@ -4,15 +4,13 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
-    Call = dict[str, Any]
+    from collections.abc import Mapping
 
 _SUBJECT = ("path", "command", "description", "url")
 """What distinguishes a call from others of its tool, the best first."""
 
 
-def subject(call: Call, limit: int = 0) -> str:
+def subject(call: Mapping[str, object], limit: int = 0) -> str:
     """What a call is about: its path, command, description or URL. "" when it has none.
 
     At most `limit` characters, or all of them when that is 0.
@@ -24,7 +22,7 @@ def subject(call: Call, limit: int = 0) -> str:
     return ""
 
 
-def describe(call: Call, limit: int = 0, unnamed: str = "?") -> str:
+def describe(call: Mapping[str, object], limit: int = 0, unnamed: str = "?") -> str:
     """A call on one line: its tool, or `unnamed`, and its subject."""
     return " ".join(f"{call.get('tool') or unnamed} {subject(call, limit)}".split())
 

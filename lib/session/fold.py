@@ -9,25 +9,22 @@ from __future__ import annotations
 
 from ..format.file_table import Table
 from . import calls
-from .states import TURN, copy_of, inherit
+from .states import LISTS, TABLES, TURN, copy_of, inherit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any
 
+    from ..format.types import Continues, FileRow, Process, Record, SessionState
     from .rules import Rules
-
-    State = dict[str, Any]
-    Record = dict[str, Any]
 
 
 def fold(
-    state: State,
+    state: SessionState,
     records: Iterable[Record],
     rules: Rules,
-    base_of: Callable[[Record], State | None] = lambda continues: None,
-) -> State:
+    base_of: Callable[[Continues], SessionState | None] = lambda continues: None,
+) -> SessionState:
     """The state after `records`. `state` itself is not changed.
 
     `base_of` takes the "continues" of a session's first record. It returns the state that the
@@ -40,11 +37,11 @@ def fold(
 
 
 def advance(
-    state: State,
+    state: SessionState,
     record: Record,
     rules: Rules,
-    base_of: Callable[[Record], State | None] = lambda continues: None,
-) -> State:
+    base_of: Callable[[Continues], SessionState | None] = lambda continues: None,
+) -> SessionState:
     """One step of the fold: `state` itself, changed in place, or the one it inherits here."""
     event = record.get("event")
     if event == "SessionStart" and _begins(state, record):
@@ -59,7 +56,7 @@ def advance(
     return state
 
 
-def _begins(state: State, record: Record) -> bool:
+def _begins(state: SessionState, record: Record) -> bool:
     """Whether a session begins here and continues another: not when its start came twice."""
     fresh = (
         state["continues"] is None and not state["counts"]["calls"] + state["counts"]["requests"]
@@ -73,12 +70,11 @@ def _begins(state: State, record: Record) -> bool:
 # --- requests, turns and sessions --------------------------------------------------------------
 
 
-def _start(state: State, record: Record, _rules: Rules) -> None:
+def _start(state: SessionState, record: Record, _rules: Rules) -> None:
     if record.get("source") != "compact":  # a compaction is in mid-turn: nothing ends with it
         calls.interrupt(state, record["at"], lambda call: True)
-        state["fold"].update(
-            TURN, background={}, idle=True, checked=record["at"], since=record["at"]
-        )
+        at = record["at"]
+        state["fold"].update({**TURN, "background": {}, "idle": True, "checked": at, "since": at})
     state["ended"] = None
     state["client"] = record.get("client", state["client"])
     _see_process(state, record)
@@ -88,14 +84,17 @@ def _start(state: State, record: Record, _rules: Rules) -> None:
         state["continues_how"] = continues
 
 
-def _see_process(state: State, record: Record) -> None:
+def _see_process(state: SessionState, record: Record) -> None:
     if "pid" in record:
-        state["process"] = {
-            name: record[name] for name in ("pid", "host", "started") if name in record
-        }
+        process: Process = {"pid": record["pid"]}
+        if "host" in record:
+            process["host"] = record["host"]
+        if "started" in record:
+            process["started"] = record["started"]
+        state["process"] = process
 
 
-def _request(state: State, record: Record, rules: Rules) -> None:
+def _request(state: SessionState, record: Record, rules: Rules) -> None:
     _see_process(state, record)
     state["ended"] = None
     inner = state["fold"]
@@ -118,7 +117,7 @@ def _request(state: State, record: Record, rules: Rules) -> None:
     _enter(state, rules.phase(record), record["at"], rules)
 
 
-def _stop(state: State, record: Record, _rules: Rules) -> None:
+def _stop(state: SessionState, record: Record, _rules: Rules) -> None:
     # A turn ends when all its calls have ended. Those without a result were denied, or refused
     # before they ran: no event reports that.
     _checkpoint(state, record, _rules)
@@ -132,13 +131,13 @@ def _stop(state: State, record: Record, _rules: Rules) -> None:
         state["fold"]["shell"] = True  # what goes on in the background may change files
 
 
-def _checkpoint(state: State, record: Record, _rules: Rules) -> None:
+def _checkpoint(state: SessionState, record: Record, _rules: Rules) -> None:
     inner = state["fold"]
     if not inner["idle"]:  # else the same stop, from a second registration of the hook
-        inner.update(idle=True, since=inner["checked"], checked=record["at"])
+        inner.update({"idle": True, "since": inner["checked"], "checked": record["at"]})
 
 
-def _end(state: State, record: Record, _rules: Rules) -> None:
+def _end(state: SessionState, record: Record, _rules: Rules) -> None:
     calls.interrupt(state, record["at"], lambda call: True)
     state["ended"] = {"reason": record.get("reason", "other"), "at": record["at"]}
 
@@ -146,11 +145,11 @@ def _end(state: State, record: Record, _rules: Rules) -> None:
 # --- calls -------------------------------------------------------------------------------------
 
 
-def _begin(state: State, record: Record, _rules: Rules) -> None:
+def _begin(state: SessionState, record: Record, _rules: Rules) -> None:
     calls.begin(state, record)
 
 
-def _finish(state: State, record: Record, rules: Rules) -> None:
+def _finish(state: SessionState, record: Record, rules: Rules) -> None:
     if calls.finish(state, record, rules):
         _enter(state, rules.phase(record), record["at"], rules)
 
@@ -158,7 +157,7 @@ def _finish(state: State, record: Record, rules: Rules) -> None:
 # --- phases ------------------------------------------------------------------------------------
 
 
-def _enter(state: State, phase: str | None, at: str, rules: Rules) -> None:
+def _enter(state: SessionState, phase: str | None, at: str, rules: Rules) -> None:
     """Enter an inferred phase. Reading never ends the phase that this request is in."""
     if phase is None:
         return
@@ -171,7 +170,7 @@ def _enter(state: State, phase: str | None, at: str, rules: Rules) -> None:
         state["phase_since"] = at
 
 
-def _set_phase(state: State, record: Record, _rules: Rules) -> None:
+def _set_phase(state: SessionState, record: Record, _rules: Rules) -> None:
     """`phase NAME` pins; `phase auto` (no phase) lets go: back to what this request means."""
     state["phase_pinned"] = bool(record.get("pinned"))
     inferred = state["fold"]["request_phase"] or state["current_phase"]
@@ -184,7 +183,7 @@ def _set_phase(state: State, record: Record, _rules: Rules) -> None:
 # --- what people set, and what a checkpoint sees -----------------------------------------------
 
 
-def _set_files(state: State, record: Record, _rules: Rules) -> None:
+def _set_files(state: SessionState, record: Record, _rules: Rules) -> None:
     """The list of files as given. It comes in parts and takes effect with the last of them."""
     inner = state["fold"]
     if record.get("set") == inner["applied"]["Files"]:
@@ -206,17 +205,16 @@ def _set_files(state: State, record: Record, _rules: Rules) -> None:
         return
     inner["applied"] = {**inner["applied"], "Files": record.get("set")}
     known, newest = state["files_processed"], inner["newest"]
-    as_given = {
+    as_given: FileRow = {
         "first": record["at"],
         "last": record["at"],
         "tool": None,
         "count": 0,
         "agent": None,
         "call": None,
+        "outcome": "given",
     }
-    state["files_processed"] = Table(
-        {path: known.get(path) or {**as_given, "outcome": "given"} for path in paths}
-    )
+    state["files_processed"] = Table({path: known.get(path) or {**as_given} for path in paths})
     given = dict.fromkeys(paths, "")
     inner["newest"] = {path: mark for path, mark in newest.items() if path in given}
     for path in given:
@@ -224,12 +222,12 @@ def _set_files(state: State, record: Record, _rules: Rules) -> None:
             calls.remember(state, path, "")
 
 
-def _see_worktree(state: State, record: Record, rules: Rules) -> None:
+def _see_worktree(state: SessionState, record: Record, rules: Rules) -> None:
     """What git found changed since the last checkpoint, and fingerprints of changed files."""
     inner = state["fold"]
     if "head" in record:
         going_on = bool(state["background_tasks"])
-        inner.update(head=record["head"], shell=going_on, checked=record["at"])
+        inner.update({"head": record["head"], "shell": going_on, "checked": record["at"]})
     calls.change(state, {**record, "tool": "Bash"}, rules.changed(record))
     for path, mark in record.get("fingerprints", {}).items():
         about = state["files_processed"].get(path)
@@ -239,7 +237,7 @@ def _see_worktree(state: State, record: Record, rules: Rules) -> None:
                 inner["newest"][path] = mark
 
 
-def _restore(state: State, record: Record, rules: Rules) -> None:
+def _restore(state: SessionState, record: Record, rules: Rules) -> None:
     """A restore's phase. It counts once, however often a killed restore was finished."""
     inner = state["fold"]
     if record.get("set") != inner["applied"]["Restore"]:
@@ -248,7 +246,7 @@ def _restore(state: State, record: Record, rules: Rules) -> None:
         _set_phase(state, record, rules)
 
 
-def _unlink(state: State, _record: Record, _rules: Rules) -> None:
+def _unlink(state: SessionState, _record: Record, _rules: Rules) -> None:
     """The session drops what it inherited, and keeps what it did itself."""
     began = state["started"] or ""
     state["continues"] = state["continues_how"] = None
@@ -259,16 +257,16 @@ def _unlink(state: State, _record: Record, _rules: Rules) -> None:
         state["phase_pinned"] = False
     if (state["last_request_at"] or "") < began:
         state["last_request"] = state["last_request_at"] = None
-    for name in ("files_processed", "files_read"):
+    for name in TABLES:
         own = {path: about for path, about in state[name].items() if about["last"] >= began}
         state[name] = Table(own)
     newest, files = state["fold"]["newest"], state["files_processed"]
     state["fold"]["newest"] = {path: mark for path, mark in newest.items() if path in files}
-    for name in ("interrupted", "failures"):
-        state[name] = [entry for entry in state[name] if entry["at"] >= began]
+    for calls_of in LISTS[1:]:
+        state[calls_of] = [call for call in state[calls_of] if call["at"] >= began]
 
 
-_STEPS: dict[str, Callable[[State, Record, Rules], None]] = {
+_STEPS: dict[str, Callable[[SessionState, Record, Rules], None]] = {
     "SessionStart": _start,
     "UserPromptSubmit": _request,
     "PreToolUse": _begin,

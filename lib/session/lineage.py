@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from ..format.types import Continues, Live, Other, Process, SessionState
     from .live import Sessions
 
 EXAMINED = 25
@@ -31,7 +32,7 @@ AT_WORK = (ALIVE, ELSEWHERE)
 """How a session stands that is, or may be, at work: of one elsewhere only its end is known."""
 
 
-def is_alive(process: dict[str, Any] | None) -> bool:
+def is_alive(process: Process | None) -> bool:
     """Whether the client's process of a session still runs here.
 
     A process id alone proves nothing, ids are used again: where the kernel tells when the process
@@ -49,7 +50,7 @@ def is_alive(process: dict[str, Any] | None) -> bool:
     return not started or process_start(process["pid"]) == started
 
 
-def condition(live: dict[str, Any]) -> str:
+def condition(live: SessionState) -> str:
     """How a session stands: CLEARED, STOPPED, ALIVE or CRASHED."""
     if live["ended"]:
         return CLEARED if live["ended"]["reason"] == "clear" else STOPPED
@@ -59,10 +60,10 @@ def condition(live: dict[str, Any]) -> str:
 def is_running(sessions: Sessions, session: str) -> bool:
     """Whether a session's client still runs, and may append to its journal at any time."""
     live = sessions.glimpse(session)
-    return bool(live and live["last_active"]) and condition(live or {}) == ALIVE
+    return live is not None and bool(live["last_active"]) and condition(live) == ALIVE
 
 
-def _has_content(live: dict[str, Any]) -> bool:
+def _has_content(live: SessionState) -> bool:
     counts = live["counts"]
     return bool(
         live["continues"]
@@ -73,9 +74,7 @@ def _has_content(live: dict[str, Any]) -> bool:
     )
 
 
-def choose(
-    sessions: Sessions, session: str, source: str
-) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+def choose(sessions: Sessions, session: str, source: str) -> tuple[Continues | None, list[Other]]:
     """What a session continues, by the source of its start; and the others that are AT_WORK.
 
     The first is written into the journal: {"session": stem, "offset": how many bytes of its
@@ -86,16 +85,15 @@ def choose(
     if rule == CONTINUES["resume"]:
         own = sessions.live(session)
         if own and own["last_active"]:
-            kept = {"offset": own["journal"]["offset"]} if own["journal"] else {"checkpoint": True}
             others = [other for other in _others(sessions, session) if other["was"] in AT_WORK]
-            return {"session": session, **kept, "source": source}, others
+            return {"session": session, **_reach(own), "source": source}, others
         rule = CONTINUES["startup"]
     candidates = _others(sessions, session)
     alive = [other for other in candidates if other["was"] in AT_WORK]
     fitting = [other for other in candidates if _has_content(other)]
     if rule == CONTINUES["clear"]:
         fitting = [other for other in fitting if other["was"] == CLEARED]
-        fitting.sort(key=lambda other: str(other["ended"]["at"]), reverse=True)
+        fitting.sort(key=lambda other: other["ended"]["at"] if other["ended"] else "", reverse=True)
     elif rule == CONTINUES["startup"]:
         fitting = [other for other in fitting if other["was"] != ALIVE]
     # Who may still be at work elsewhere is somebody else, unless nobody worked here before.
@@ -103,10 +101,9 @@ def choose(
     for chosen in fitting:
         whole = sessions.live(chosen["session_id"])
         if whole:
-            offset = whole["journal"].get("offset")
-            kept = {"checkpoint": True} if offset is None else {"offset": offset}
-            continues = {"session": chosen["session_id"], **kept}
-            continues.update(source=source, was=chosen["was"])
+            continues: Continues = {"session": chosen["session_id"], **_reach(whole)}
+            continues["source"] = source
+            continues["was"] = chosen["was"]
             if "machine" in chosen:
                 continues["machine"] = chosen["machine"]
             if source == "fork":
@@ -115,13 +112,25 @@ def choose(
     return None, alive
 
 
-def _others(sessions: Sessions, session: str) -> list[dict[str, Any]]:
+def _reach(live: Live) -> Continues:
+    """How far a session is continued: its journal, or the checkpoint where only that is left."""
+    offset = live["journal"].get("offset")
+    return {"checkpoint": True} if offset is None else {"offset": offset}
+
+
+def _with(live: SessionState, facts: dict[str, str]) -> Other:
+    other: Any = {**live, **facts}
+    known: Other = other
+    return known
+
+
+def _others(sessions: Sessions, session: str) -> list[Other]:
     """Glimpses of the project's other sessions, active last first; their condition is "was"."""
     found = []
     for _, name in place.journals(sessions.directory)[:EXAMINED]:
         other = sessions.glimpse(name) if name != session else None
         if other and other["last_active"]:
-            found.append({**other, "was": condition(other)})
+            found.append(_with(other, {"was": condition(other)}))
     found += _elsewhere(sessions, session)
     return sorted(found, key=lambda other: str(other["last_active"]), reverse=True)
 
@@ -132,9 +141,7 @@ def running(sessions: Sessions) -> list[str]:
     return [session for _, session in journals if is_running(sessions, session)]
 
 
-def lives(
-    sessions: Sessions, session: str = "", most: int | None = None
-) -> Iterator[dict[str, Any]]:
+def lives(sessions: Sessions, session: str = "", most: int | None = None) -> Iterator[Other]:
     """The project's sessions as they stand: those of this machine, then those of others.
 
     Each is a state as `Sessions.live` gives it, with its condition as "was" and, of another
@@ -145,11 +152,11 @@ def lives(
         live = sessions.live(name)
         sessions.forget(name)  # all sessions together may not fit into the memory
         if live and live["last_active"]:
-            yield {**live, "was": condition(live)}
+            yield _with(live, {"was": condition(live)})
     yield from _elsewhere(sessions, session, most)
 
 
-def host(live: dict[str, Any]) -> str | None:
+def host(live: Other) -> str | None:
     """The machine that a session runs on, or ran."""
     return live.get("machine") or (live["process"] or {}).get("host")
 
@@ -166,11 +173,13 @@ def fleet(sessions: Sessions, session: str, everyone: bool) -> list[dict[str, An
         if live["was"] in AT_WORK:
             working[live["session_id"]] = own_files(live)
         if everyone or live["was"] == ALIVE:
-            about = {name: live[name] for name in ("session_id", "current_phase", "last_active")}
+            about: dict[str, Any] = {"session_id": live["session_id"]}
+            about["current_phase"] = live["current_phase"]
+            about["last_active"] = live["last_active"]
             about.update(condition=live["was"], machine=host(live))
             about["files_processed"] = len(live["files_processed"])
-            for name in ("last_checkpoint", "last_checkpoint_at"):
-                about[name] = live[name]
+            about["last_checkpoint"] = live["last_checkpoint"]
+            about["last_checkpoint_at"] = live["last_checkpoint_at"]
             found.append(about)
     for about in found:
         name = about["session_id"]
@@ -181,7 +190,7 @@ def fleet(sessions: Sessions, session: str, everyone: bool) -> list[dict[str, An
     return sorted(found, key=lambda about: str(about["last_active"]), reverse=True)
 
 
-def own_files(live: dict[str, Any]) -> set[str]:
+def own_files(live: SessionState) -> set[str]:
     """Files that a session is about to change, or has changed lately itself."""
     began = live["started"] or ""
     lately = newest(live, RECENT_FILES)
@@ -190,7 +199,7 @@ def own_files(live: dict[str, Any]) -> set[str]:
     return changed | {call["path"] for call in live["in_flight"] if call.get("path")}
 
 
-def _stands(other: dict[str, Any]) -> dict[str, str]:
+def _stands(other: SessionState) -> dict[str, str]:
     """The condition of another state directory's session, and its machine if that is not this."""
     machine = (other["process"] or {}).get("host")
     if machine == os.uname().nodename:  # another checkout on this machine
@@ -199,9 +208,7 @@ def _stands(other: dict[str, Any]) -> dict[str, str]:
     return {"was": was, "machine": machine or "unknown"}
 
 
-def _elsewhere(
-    sessions: Sessions, session: str, most: int | None = EXAMINED
-) -> list[dict[str, Any]]:
+def _elsewhere(sessions: Sessions, session: str, most: int | None = EXAMINED) -> list[Other]:
     """The sessions of other machines as their last checkpoints have them.
 
     Whether one still runs there cannot be seen from here.
@@ -213,7 +220,7 @@ def _elsewhere(
         if other is None:
             strange += 1
         elif other["session_id"] != session:
-            found.append({**other, **_stands(other)})
+            found.append(_with(other, _stands(other)))
     if strange:
         sessions.notices.append(
             f"{strange} checkpoints of other machines are signed with another key and were not "

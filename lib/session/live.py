@@ -24,6 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ..format.types import Continues, Live, Mark, Record, SessionState
     from ..stores import Document, Store
 
 GLIMPSE = 16384
@@ -63,7 +64,7 @@ class Sessions:
         self._rules: Rules | None = None
         self.without_store = False
         self._ask_after = 0.0
-        self._bases: dict[str, tuple[Document | None, Document]] = {}
+        self._bases: dict[str, tuple[SessionState | None, Mark]] = {}
         self._published: dict[str, str] = {}
 
     @property
@@ -78,9 +79,9 @@ class Sessions:
         session: str,
         end: int | None = None,
         above: tuple[str, ...] = (),
-        before: Document | None = None,
+        before: Live | None = None,
         most: int | None = None,
-    ) -> Document | None:
+    ) -> Live | None:
         """A session's state, None when nothing is known of it. Raises StoreError.
 
         With `end`, as it was when its journal had that many bytes. "journal" in it says how far
@@ -105,9 +106,9 @@ class Sessions:
         session: str,
         end: int | None,
         above: tuple[str, ...],
-        before: Document | None,
+        before: Live | None,
         most: int | None,
-    ) -> Document | None:
+    ) -> Live | None:
         saved, mark = (before, before["journal"]) if before else self._saved(session)
         descriptor = place.open_journal(self.directory, session)
         if descriptor is None:
@@ -118,7 +119,7 @@ class Sessions:
             # The record that the mark rests on must be where it was. A journal that was cut, or
             # is another of the same name, is read whole for what the checkpoint does not know.
             if offset > size or check_before(descriptor, offset) != mark.get("last", ""):
-                offset, since, mark = 0, (saved or {}).get("last_active") or "", {}
+                offset, since, mark = 0, (saved["last_active"] if saved else None) or "", {}
             skipped = max(0, size - offset - most) if most is not None else 0
             if skipped and saved:
                 saved = {**saved, "in_flight": []}  # they may have ended in what is not read
@@ -137,14 +138,15 @@ class Sessions:
         problems = dict(mark.get("problems", {}))
         for kind, count in records.problems.items():
             problems[kind] = problems.get(kind, 0) + count
-        state["journal"] = {"offset": records.offset, "last": last, "problems": problems}
+        live: Live = {**state, "journal": {"offset": records.offset, "last": last}}
+        live["journal"]["problems"] = problems
         if skipped:
-            state["journal"]["skipped"] = skipped
+            live["journal"]["skipped"] = skipped
         note = self._asked(self.store.unfinished) if end is None else None
         if note and note.get("session") == session:
             # A restore is under way, or its process has died: readers see it whole already.
-            return fold(state, note["records"], self.rules)
-        return state
+            return {**live, **fold(live, note["records"], self.rules)}
+        return live
 
     def _asked(self, ask: Callable[[], Document | None]) -> Document | None:
         """What the store answers; None, and people are told, where it has nothing of use.
@@ -181,7 +183,7 @@ class Sessions:
 
     def history(
         self, session: str, problems: dict[str, int]
-    ) -> Iterator[tuple[Document, Document]]:
+    ) -> Iterator[tuple[Record, SessionState]]:
         """Each record of a session's journal that counts, with the state after it.
 
         The state is one object that goes on changing; whoever keeps something of it copies that.
@@ -218,7 +220,7 @@ class Sessions:
             self.write(note["session"], *note["records"])
             self.sync(note["session"])
 
-    def _saved(self, session: str) -> tuple[Document | None, Document]:
+    def _saved(self, session: str) -> tuple[SessionState | None, Mark]:
         """A session's state and mark, as its checkpoint has them; None when it is of no use.
 
         Read once: the records since tell what a later checkpoint would.
@@ -227,19 +229,19 @@ class Sessions:
             self._bases[session] = self._read_saved(session)
         return self._bases[session]
 
-    def _read_saved(self, session: str) -> tuple[Document | None, Document]:
+    def _read_saved(self, session: str) -> tuple[SessionState | None, Mark]:
         name = checkpoint_name(session)
         document = self._asked(lambda: self.store.read(CHECKPOINTS, name))
         if document is None or document.get("name") != name or not document.get("session"):
             return None, {}
-        mark = document.get("journal") or {}
+        mark: Mark = document.get("journal") or {}
         if verdict_on(name, document) != OURS or mark.get("session") != session:
             return None, {}
         if document.get("trigger") != "manual":  # by hand, keys are kept as they happen to be
             self._published[session] = document["keys"].get("files_processed", {}).get("check", "")
         return states.complete(document["session"]), mark
 
-    def added_since_published(self, live: Document, check: str) -> list[str] | None:
+    def added_since_published(self, live: SessionState, check: str) -> list[str] | None:
         """Files that a live session changed for the first time since its list was published.
 
         `check` is that of the list as it is published now. None where the list is not what this
@@ -249,10 +251,9 @@ class Sessions:
         saved = self._saved(session)[0]
         if saved is None or self._published.get(session) != check:
             return None
-        added: list[str] | None = live["files_processed"].added_to(saved["files_processed"])
-        return added
+        return live["files_processed"].added_to(saved["files_processed"])
 
-    def checkpointed(self, name: str) -> Document | None:
+    def checkpointed(self, name: str) -> SessionState | None:
         """The session that a checkpoint is of, as it was; None for none, or for a stranger's."""
         document = self._asked(lambda: self.store.read(CHECKPOINTS, name))
         if document is None or not document.get("session"):
@@ -261,13 +262,13 @@ class Sessions:
             return None
         return states.complete(document["session"])
 
-    def _base(self, continues: Document, above: tuple[str, ...]) -> Document | None:
+    def _base(self, continues: Continues, above: tuple[str, ...]) -> SessionState | None:
         """The state that a session's first record says it continues from."""
         if continues.get("checkpoint"):
             return self._saved(continues["session"])[0]
         return self.live(continues["session"], end=continues.get("offset"), above=above)
 
-    def _known_base(self, continues: Document, session: str) -> Document | None:
+    def _known_base(self, continues: Continues, session: str) -> SessionState | None:
         """The same, with an error told and not raised."""
         try:
             return self._base(continues, (session,))
@@ -275,7 +276,7 @@ class Sessions:
             self.notices.append(str(error))
             return None
 
-    def glimpse(self, session: str) -> Document | None:
+    def glimpse(self, session: str) -> SessionState | None:
         """Who a session is and when it was active last, from the ends of its journal alone.
 
         Costs the same however long the journal is; what lies between is not in it. None when the
@@ -300,7 +301,7 @@ class Sessions:
             os.close(descriptor)
         return live
 
-    def calls_since(self, session: str, since: str) -> list[Document] | None:
+    def calls_since(self, session: str, since: str) -> list[Record] | None:
         """A session's calls since a time, begun or ended; None when they cannot be told.
 
         They cannot when there are too many, or when the journal cannot be read.
@@ -320,7 +321,7 @@ class Sessions:
             return None
         return [each for each in records if each["at"] >= since and "tool" in each]
 
-    def failures(self, session: str) -> list[Document]:
+    def failures(self, session: str) -> list[Record]:
         """The records of a session's calls and turns that failed, oldest first.
 
         All of them, however many: of a long journal only the lines that may tell of one are
@@ -330,7 +331,7 @@ class Sessions:
         descriptor = place.open_journal(self.directory, session)
         if descriptor is None:
             return []
-        found: dict[object, Document] = {}
+        found: dict[object, Record] = {}
         try:
             for record in mentioning(descriptor, session, _FAILED):
                 failed = record.get("error") or record["event"] == "PostToolUseFailure"

@@ -16,6 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..format.types import About
+
 _BUILT_IN = """
 scout  Read, Grep, Glob, LS, LSP, NotebookRead, WebFetch, WebSearch
 scout  mcp__*__read*, mcp__*__get*, mcp__*__list*, mcp__*__search*, mcp__*__find*
@@ -195,7 +197,7 @@ class Rules:
                 phase = found
         return phase
 
-    def phase(self, record: dict[str, Any]) -> str | None:
+    def phase(self, record: About) -> str | None:
         """The phase that one ended call means, or a request made in plan mode."""
         mode = record.get("mode")
         phase = self.phase_of_tool(f"mode:{mode}") if mode else None
@@ -210,24 +212,25 @@ class Rules:
                 phase = self._into_file or phase
         return phase
 
-    def changed(self, record: dict[str, Any]) -> dict[str, str]:
+    def changed(self, record: About) -> dict[str, str]:
         """The paths that a successful call changed, each with its outcome."""
-        if record.get("staged"):
+        facts: Any = record
+        if facts.get("staged"):
             return {}
         outcomes = {
             path: kind
             for kind in ("created", "changed", "deleted")
-            for path in record.get(kind, ())
+            for path in facts.get(kind, ())
             if isinstance(path, str)
         }
         path, tool = record.get("path"), record.get("tool", "")
         if path and any(matches(tool, pattern) for pattern in self.writes):
-            created = record.get("result") == "create" or "create" in tool.rpartition("__")[2]
+            created = facts.get("result") == "create" or "create" in tool.rpartition("__")[2]
             deleted = "delete" in tool.rpartition("__")[2]
             outcomes[path] = "created" if created else "deleted" if deleted else "changed"
         return outcomes
 
-    def read(self, record: dict[str, Any]) -> str | None:
+    def read(self, record: About) -> str | None:
         """The path that a successful call read."""
         tool = record.get("tool", "")
         fits = record.get("path") and any(matches(tool, pattern) for pattern in self.reads)

@@ -9,10 +9,10 @@ from ..format.file_table import Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
-    State = dict[str, Any]
-    Record = dict[str, Any]
+    from ..format.types import Call, CallLists, FileTables, Fold, Inherited, SessionState
 
 KEPT = 20
 """How many failures and interrupted calls a state keeps: the newest."""
@@ -20,12 +20,26 @@ KEPT = 20
 NEWEST = 2000
 """How many of the files changed last a state remembers, with their fingerprints."""
 
-TURN = {"shell": False, "idle": False, "checked": None, "since": None}
+TURN: Fold = {"shell": False, "idle": False, "checked": None, "since": None}
 """Under "fold", about the turn: whether a command ran that may have changed files unseen, whether
 nothing happened since the last stop, when that stop was, and when the one before."""
 
 
-def empty(session: str) -> State:
+TABLES: tuple[FileTables, ...] = ("files_processed", "files_read")
+LISTS: tuple[CallLists, ...] = ("in_flight", "interrupted", "failures")
+
+_INHERITED: tuple[Inherited, ...] = (
+    "current_phase",
+    "phase_since",
+    "last_request",
+    "last_request_at",
+    "last_stop",
+    "last_checkpoint",
+    "last_checkpoint_at",
+)
+
+
+def empty(session: str) -> SessionState:
     """The state of a session without records."""
     return {
         "session_id": session,
@@ -64,9 +78,9 @@ def empty(session: str) -> State:
     }
 
 
-def complete(saved: State) -> State:
+def complete(saved: Mapping[str, Any]) -> SessionState:
     """A checkpoint's state. What it lacks, or has of another type, gets its empty value."""
-    state = _like(empty(str(saved.get("session_id", ""))), saved, ("fold", "counts"))
+    state: SessionState = _like(empty(str(saved.get("session_id", ""))), saved, ("fold", "counts"))
     if state["files_processed"] and not state["fold"]["newest"]:
         files = sorted(state["files_processed"].items(), key=lambda file: file[1].get("last") or "")
         marks = {path: about.get("fingerprint", "") for path, about in files[-NEWEST:]}
@@ -74,14 +88,14 @@ def complete(saved: State) -> State:
     return state
 
 
-def plain(state: State) -> State:
-    """A state that JSON can hold, with dicts for tables."""
+def plain(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A state, or some of its members, that JSON can hold: with dicts for tables."""
     return {
         name: dict(value) if isinstance(value, Table) else value for name, value in state.items()
     }
 
 
-def _like(model: State, given: State, inner: tuple[str, ...] = ()) -> State:
+def _like(model: Mapping[str, Any], given: Mapping[str, Any], inner: tuple[str, ...] = ()) -> Any:
     """`given`, with the members of `model` that it lacks or has as another kind of container."""
     merged = {**model, **given}
     for name, default in model.items():
@@ -96,46 +110,48 @@ def _like(model: State, given: State, inner: tuple[str, ...] = ()) -> State:
     return merged
 
 
-def newest(state: State, most: int) -> list[str]:
+def newest(state: SessionState, most: int) -> list[str]:
     """The files changed last, the last one first."""
     return [*state["fold"]["newest"]][: -most - 1 : -1]
 
 
-def inherit(base: State, session: str) -> State:
+def inherit(base: SessionState, session: str) -> SessionState:
     """The state with which `session` begins when it continues from `base`.
 
     Phase, files, failures and the last request carry over. Calls in flight become interrupted.
     """
     state = empty(session)
-    for name in ("current_phase", "phase_since", "phase_pinned", "last_request", "last_request_at"):
+    state["phase_pinned"] = base["phase_pinned"]
+    for name in _INHERITED:
         state[name] = base[name]
-    for name in ("last_stop", "last_checkpoint", "last_checkpoint_at"):
-        state[name] = base[name]
-    for name in ("files_processed", "files_read"):
-        state[name] = base[name].copy()
+    for table in TABLES:
+        state[table] = base[table].copy()
     state["failures"] = list(base["failures"])
     state["interrupted"] = list(base["interrupted"])
     for call in base["in_flight"]:
-        add_newest(state["interrupted"], {**call, "at": base["last_active"]})
+        add_newest(state["interrupted"], {**call, "at": base["last_active"] or ""})
     state["fold"]["head"] = base["fold"]["head"]
     state["fold"]["newest"] = dict(base["fold"]["newest"])
     return state
 
 
-def copy_of(state: State) -> State:
+def copy_of(state: SessionState) -> SessionState:
     """A copy as deep as the fold changes a state in place."""
-    copy = dict(state)
-    for name in ("files_processed", "files_read", "counts"):
-        copy[name] = copy[name].copy()
-    for name in ("in_flight", "interrupted", "failures"):
-        copy[name] = list(copy[name])
-    copy["fold"] = dict(copy["fold"])
-    for name in ("recent", "background", "newest"):
-        copy["fold"][name] = dict(copy["fold"][name])
+    copy: SessionState = {**state}
+    for table in TABLES:
+        copy[table] = copy[table].copy()
+    for calls in LISTS:
+        copy[calls] = list(copy[calls])
+    copy["counts"] = {**copy["counts"]}
+    inner: Fold = {**copy["fold"]}
+    inner["recent"] = dict(inner["recent"])
+    inner["background"] = dict(inner["background"])
+    inner["newest"] = dict(inner["newest"])
+    copy["fold"] = inner
     return copy
 
 
-def add_newest(newest_last: list[Record], entry: Record) -> None:
+def add_newest(newest_last: list[Call], entry: Call) -> None:
     """Append to a list of which the KEPT newest stay."""
     newest_last.append(entry)
     del newest_last[:-KEPT]

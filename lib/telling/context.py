@@ -14,9 +14,8 @@ from .quoting import ascii_quoted, quoted, word
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
 
-    State = dict[str, Any]
+    from ..format.types import Call, Continues, FileRow, Live, Other
 
 LIMIT = 2000
 """UTF-16 units, as the client counts them."""
@@ -56,7 +55,7 @@ def ago(seconds: float) -> str:
     return f"{max(0, int(seconds))} s ago"
 
 
-def _call(call: State) -> str:
+def _call(call: Call) -> str:
     about = subject(call)
     what = f" {ascii_quoted(about, 100)}" if about else ""
     agent = f" by subagent {ascii_quoted(call['agent_type'], 40)}" if call.get("agent_type") else ""
@@ -85,9 +84,9 @@ class Context:
 
     def __init__(
         self,
-        live: State,
-        continues: State | None,
-        alive: list[State],
+        live: Live,
+        continues: Continues | None,
+        alive: list[Other],
         drifted: dict[str, str],
         now: float,
         command: str,
@@ -186,7 +185,7 @@ class Context:
         read = f" Files read: {len(self.live['files_read'])}." if self.live["files_read"] else ""
         return f"Files changed ({len(files)}): {'; '.join(words) or 'none'}{more}.{read}"
 
-    def _file(self, about: State) -> str:
+    def _file(self, about: FileRow) -> str:
         tool = word(about["tool"] or "given", 40)
         times = f" x{about['count']}" if about["count"] > 1 else ""
         outcome = about["outcome"] if about["outcome"] in ("created", "deleted") else ""
@@ -234,7 +233,7 @@ class Context:
             sentences.append(f"On other machines, and not known to have ended: session {listed}.")
         return " ".join(sentences)
 
-    def _shares(self, other: State, most: int) -> str:
+    def _shares(self, other: Other, most: int) -> str:
         """Files that another session changes too: told to both, each at its start."""
         paths = [ascii_quoted(path) for path in other.get("shares", ())]
         return f", and works on the same files: {_listed(paths, most)}" if paths else ""

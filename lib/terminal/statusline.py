@@ -26,6 +26,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+    from ..format.types import Call, Live
+
     Piece = tuple[str, str, str, int]
     """What the line says of one thing: in words, in short, its colour, its rank: 0 matters most."""
 
@@ -170,7 +172,7 @@ def _path(value: object) -> str:
     return value if isinstance(value, str) and value[:1] == "/" and "\0" not in value else ""
 
 
-def _drifted(project: str, live: dict[str, Any]) -> int:
+def _drifted(project: str, live: Live) -> int:
     """How many of the newest files are not as the last checkpoint saw them."""
     marks = live["fold"]["newest"]  # without a mark are those that Claude changed again since
     return sum(
@@ -180,7 +182,7 @@ def _drifted(project: str, live: dict[str, Any]) -> int:
     )
 
 
-def pieces(live: dict[str, Any], drifted: int, now: float) -> list[Piece]:
+def pieces(live: Live, drifted: int, now: float) -> list[Piece]:
     """What the line says, in its order."""
     found: list[Piece] = []
     phase = printable(live["current_phase"] or "no phase yet")
@@ -201,7 +203,7 @@ def pieces(live: dict[str, Any], drifted: int, now: float) -> list[Piece]:
     return found
 
 
-def _running(calls: list[dict[str, Any]], now: float) -> Piece:
+def _running(calls: list[Call], now: float) -> Piece:
     call = calls[-1]
     tool = printable(str(call.get("tool") or "?"))
     words = cut(printable(describe(call)), SUBJECT)

@@ -15,7 +15,7 @@ from .width import columns, cut, cut_head, paint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from ..format.types import Call, Counts, FileRow, SessionState
 
     Span = tuple[str, str]
     Line = list[Span]
@@ -45,9 +45,9 @@ class View:
     def __init__(
         self,
         project: str,
-        live: dict[str, Any] | None,
+        live: SessionState | None,
         standing: str,
-        others: list[dict[str, Any]],
+        others: list[SessionState],
         now: float,
         trouble: str = "",
         named: str = "",
@@ -70,8 +70,8 @@ class View:
             of = f" of session {self.named}" if self.named else ""
             body = [*head, [], [(f"Nothing is recorded yet{of}.", "")]]
         else:
-            body = [*head, *self._facts()]
-            body += fitted(self._sections(), height - len(body) - 1)
+            body = [*head, *self._facts(self.live)]
+            body += fitted(self._sections(self.live), height - len(body) - 1)
         room = max(1, height - 1)
         filled = [*body[:room], *[[] for _ in range(room - len(body))], *footer]
         return [_rendered(line, width, coloured) for line in filled[:height]]
@@ -88,8 +88,7 @@ class View:
         gap = " " * max(1, width - columns(title) - len(clock))
         return [(title, BOLD), (gap, ""), (clock, DIM)]
 
-    def _facts(self) -> list[Line]:
-        live = self.live or {}
+    def _facts(self, live: SessionState) -> list[Line]:
         facts = [("session", [(live["session_id"], ""), (f" ({self.standing})", DIM)])]
         if live["continues"]:
             facts.append(("continues", [(live["continues"], "")]))
@@ -105,7 +104,7 @@ class View:
             facts.append(("request", [(f"{self._ago(live['last_request_at'])}: {text}", "")]))
         return [[(name.ljust(LABEL) + " ", DIM), *spans] for name, spans in facts]
 
-    def _calls(self, counts: dict[str, int]) -> Line:
+    def _calls(self, counts: Counts) -> Line:
         said: Line = [(f"{counts['calls']} ended", "")]
         if counts["failed"]:
             said.append((f", {counts['failed']} failed", FAILED))
@@ -113,9 +112,8 @@ class View:
             said.append((f", {counts['interrupted']} interrupted", ""))
         return said
 
-    def _sections(self) -> list[Section]:
+    def _sections(self, live: SessionState) -> list[Section]:
         """Each with its title and lines, in the order in which they stand."""
-        live = self.live or {}
         failures = [each for each in reversed(live["failures"]) if "resolved" not in each]
         files = live["files_processed"]
         read = f", {len(live['files_read'])} read" if live["files_read"] else ""
@@ -135,18 +133,18 @@ class View:
         brief = self._ago(at).removesuffix(" ago")
         return f"{brief.rjust(AGE)}  ", DIM
 
-    def _running(self, call: dict[str, Any]) -> Line:
+    def _running(self, call: Call) -> Line:
         return [self._age(call.get("since")), (describe(call), RUNNING), (_by(call), DIM)]
 
-    def _failure(self, call: dict[str, Any]) -> Line:
+    def _failure(self, call: Call) -> Line:
         error = f": {call['error']}" if call.get("error") else ""
         return [self._age(call["at"]), (describe(call), ""), (error, FAILED)]
 
-    def _file(self, path: str, about: dict[str, Any]) -> Line:
+    def _file(self, path: str, about: FileRow) -> Line:
         mark = MARKS.get(about["outcome"], "~")
         return [self._age(about["last"]), (f"{mark} ", DIM), (path, TAIL)]
 
-    def _other(self, other: dict[str, Any]) -> Line:
+    def _other(self, other: SessionState) -> Line:
         phase = f"  {other['current_phase']}" if other["current_phase"] else ""
         return [self._age(other["last_active"]), (other["session_id"], ""), (phase, PHASE)]
 
@@ -200,7 +198,7 @@ def fitted(sections: list[Section], room: int) -> list[Line]:
     return lines
 
 
-def _by(call: dict[str, Any]) -> str:
+def _by(call: Call) -> str:
     return f" (subagent {call['agent_type']})" if call.get("agent_type") else ""
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, Protocol
 
-    from ...format.file_table import Row
+    from ...format.types import FileRow as Row
+    from ...format.types import Files
     from .. import Document
 
     Kept = tuple[int, str, str]
@@ -255,7 +256,7 @@ class Rows(Table):
     def __repr__(self) -> str:
         return f"Rows({self.ref.document()}, {len(self._new)} of them changed)"
 
-    def added_to(self, base: Table) -> None:
+    def added_to(self, base: Files) -> None:
         """Not told: its list is cheap to have in another way."""
 
     def pieces(self) -> list[bytes | memoryview]:
