@@ -1,4 +1,4 @@
-"""The end of a turn: what git and the disk show is noted, then the session is checkpointed."""
+"""The end of a turn: record what git and the disk show, then checkpoint the session."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from ..format.types import About, Live
 
 LEAVE_SECONDS = 0.8
-"""What the end of a session waits for a server, of the 1.5 s that it is given."""
+"""How long the end of a session waits for a server; the client gives it 1.5 s."""
 
 
 def close(event: journal.Event, project: str) -> list[str]:
-    """Note what changed unseen, and checkpoint; what the user should be told though it was done.
+    """Record what changed unseen, and checkpoint. Returns notices for the user.
 
     Raises StateError.
     """
@@ -38,9 +38,9 @@ def close(event: journal.Event, project: str) -> list[str]:
 
 
 def leave(event: journal.Event) -> list[str]:
-    """Tell other machines that a session ended, and send what is pending: a container may go.
+    """Report a session's end to other machines, and send what is pending: a container may go.
 
-    Returns what the user should be told. Raises StateError.
+    Returns notices for the user. Raises StateError.
     """
     state = State(journal.find_state(journal.find_project(event.cwd)), event.session)
     state.checkpoint_session(event.name)
@@ -52,7 +52,7 @@ def leave(event: journal.Event) -> list[str]:
 
 
 def _what_changed(state: State, project: str, live: Live) -> dict[str, Any]:
-    """What git saw change in this turn, if a shell ran in it, less what others did."""
+    """What git found changed in this turn if a shell ran in it, without what others changed."""
     if not live["fold"]["shell"]:
         return {}
     began = live["fold"]["since"] or live["started"] or ""
@@ -89,8 +89,8 @@ def _commands(state: State, since: str) -> str:
 def _changed_by_others(state: State, since: str) -> set[str] | None:
     """Paths that other sessions changed since a time, or are about to.
 
-    None when one of them ran a shell meanwhile, or runs one: what that changes, git cannot tell
-    from ours.
+    None when one of them ran a shell meanwhile, or runs one: git cannot separate what that changes
+    from what this session changes.
     """
     paths: set[str] = set()
     rules = state.sessions.rules
@@ -117,7 +117,7 @@ def _changed_by_others(state: State, since: str) -> set[str] | None:
 
 
 def _newest(live: Live, seen: dict[str, Any]) -> dict[str, str]:
-    """The files changed last, as they will be once what was seen is recorded."""
+    """The files changed last, as they will be when the changes found are recorded."""
     files = dict(live["fold"]["newest"])
     for kind in git.KINDS:
         for path in seen.get(kind, ()):

@@ -1,4 +1,4 @@
-"""What happens when a session starts: link it to what it continues, tell where that stood."""
+"""The start of a session: link it to the session it continues, and report where that stood."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from ..format.types import Continues, Live, Other, SessionState
 
 EXCHANGE_SECONDS = 2.0
-"""What a start waits for other machines' checkpoints, where a server holds them."""
+"""How long a start waits for other machines' checkpoints, where a server holds them."""
 
 
 def start(event: journal.Event) -> str:
-    """SessionStart: record, restore, and print one JSON object, or nothing to say nothing.
+    """SessionStart: record, restore, and print one JSON object, or nothing.
 
-    Returns "": what the user should be told is in what is printed.
+    Returns "": notices for the user are in that object.
     """
     try:
         link_interpreter()
@@ -67,7 +67,7 @@ def start(event: journal.Event) -> str:
 
 
 def _with_shares(state: State, live: Live, others: list[Other]) -> list[Other]:
-    """Other sessions with the files that both change; of other machines only those with any."""
+    """Other sessions with the files that both change; on other machines only sessions with any."""
     ours = newest(live, NEWEST)
     for other in others:
         here = None if "machine" in other else state.sessions.live(other["session_id"])
@@ -92,7 +92,7 @@ def _limit() -> int:
 
 
 def _notice(state: State, live: Live, continues: Continues | None) -> str:
-    """What the user should know and Claude should not: records of others, damage, bad settings."""
+    """Notices for the user and not for Claude: records of others, damage, bad settings."""
     problems = dict(live["journal"].get("problems", {}))
     if continues and continues["session"] != state.session:
         before = state.sessions.live(continues["session"])

@@ -1,8 +1,8 @@
-"""What is asked of all sessions at once: who touched a file, and what failed.
+"""Queries over all sessions: who touched a file, and what failed.
 
-Whatever the store, the answer is exact up to the last record: sessions of this checkout are seen as
-they stand now, those of others as their last checkpoints have them. In a database the row of one
-file is found without reading the others.
+The result is exact up to the last record, in any store: sessions of this checkout count as they
+stand now, others as their last checkpoints have them. A database finds the row of one file without
+reading the others.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def touched(sessions: Sessions, session: str, path: str) -> list[dict[str, Any]]
     path     as sessions record it: relative to the project, absolute outside it
 
     A dict each: "session_id", "condition", "machine", "at", "outcome" ("in flight", "changed",
-    "created", "deleted", "read" and so on), "tool", "agent". What a session only inherited from the
-    one before it is the other's. Raises StoreError.
+    "created", "deleted", "read" and so on), "tool", "agent". What a session only inherited counts
+    for the session before it. Raises StoreError.
     """
     found = []
     for live in lives(sessions, session):

@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from .live import Sessions
 
 EXAMINED = 25
-"""How many sessions are looked at, the newest first: a start must not grow with a project's age."""
+"""How many sessions a start examines, the newest: its time must not grow with a project's age."""
 
 ELSEWHERE = "elsewhere"
 RECENT_FILES = 200
-"""How many of a session's files are compared with those of others: the last it changed."""
+"""How many of a session's files to compare with those of others: the last that it changed."""
 
 CLEARED = "cleared"
 STOPPED = "stopped"
 ALIVE = "alive"
 CRASHED = "crashed"
 AT_WORK = (ALIVE, ELSEWHERE)
-"""How a session stands that is, or may be, at work: of one elsewhere only its end is known."""
+"""The conditions of a session that runs, or may run: elsewhere only an end is visible."""
 
 
 def is_alive(process: Process | None) -> bool:
     """Whether the client's process of a session still runs here.
 
-    A process id alone proves nothing, ids are used again: where the kernel tells when the process
-    started, that must fit as well.
+    A process id alone proves nothing, because ids are used again. If the kernel reports when the
+    process started, that must match too.
     """
     if not process or process.get("host") != os.uname().nodename:
         return False
@@ -51,7 +51,7 @@ def is_alive(process: Process | None) -> bool:
 
 
 def condition(live: SessionState) -> str:
-    """How a session stands: CLEARED, STOPPED, ALIVE or CRASHED."""
+    """The condition of a session: CLEARED, STOPPED, ALIVE or CRASHED."""
     if live["ended"]:
         return CLEARED if live["ended"]["reason"] == "clear" else STOPPED
     return ALIVE if is_alive(live["process"]) else CRASHED
@@ -211,7 +211,7 @@ def _stands(other: SessionState) -> dict[str, str]:
 def _elsewhere(sessions: Sessions, session: str, most: int | None = EXAMINED) -> list[Other]:
     """The sessions of other machines as their last checkpoints have them.
 
-    Whether one still runs there cannot be seen from here.
+    Nothing here shows whether one still runs there.
     """
     found, strange = [], 0
     names = [name for name in sessions.store.elsewhere() if name.startswith("session-")]

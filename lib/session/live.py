@@ -1,7 +1,7 @@
 """Sessions as they stand now: the last checkpoint of each, and the records since.
 
-The journal is the truth; a session's own checkpoint only saves reading it from the start, so one
-that is damaged, foreign or behind costs time and nothing else.
+The journal is the truth. A session's own checkpoint only saves reading the journal from its start:
+a damaged, foreign or old one costs time and nothing else.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ GLIMPSE = 16384
 """Bytes of each end of a journal that a glimpse reads."""
 
 REST = 30.0
-"""Seconds for which a store is not asked again that kept a reader waiting in vain."""
+"""Seconds without another request to a store that a reader waited for in vain."""
 
 RECENT = 4 << 20
-"""Bytes of a journal's end that are searched for what another session did in one turn."""
+"""Bytes of a journal's end to search for what another session did in one turn."""
 
 
 _FAILED = (b'"event":"PostToolUseFailure"', b'"error":"')
-"""What the line of a record has in it that tells of a failure."""
+"""What the line of a failure's record contains."""
 
 
 def checkpoint_name(session: str) -> str:
-    """The name of the checkpoint that the hooks keep for a session."""
+    """The name of the checkpoint that the hooks make of a session."""
     return "session-" + session.replace("~", ".")
 
 
 class Sessions:
     """The sessions of one state directory.
 
-    notices   what went wrong on the way without keeping an answer back, for people to be told
-    without_store  whether the journals are to tell where the store cannot be read
-    progress  called while a journal is read, with how many bytes have been and how many there are
+    notices        problems that stopped nothing, for the user
+    without_store  whether the journals alone are enough when the store cannot be read
+    progress       called during the read of a journal, with the bytes read and the bytes in all
     """
 
     def __init__(self, directory: str, project: str, store: Store) -> None:
@@ -63,13 +63,13 @@ class Sessions:
         store.finish = self._finish
         self._rules: Rules | None = None
         self.without_store = False
-        self._ask_after = 0.0
+        self._retry_at = 0.0
         self._bases: dict[str, tuple[SessionState | None, Mark]] = {}
         self._published: dict[str, str] = {}
 
     @property
     def rules(self) -> Rules:
-        """The tables of policy.py with the project's own additions."""
+        """The tables of rules.py with the project's own additions."""
         if self._rules is None:
             self._rules = Rules(place.read_settings(self.project)[0])
         return self._rules
@@ -84,19 +84,19 @@ class Sessions:
     ) -> Live | None:
         """A session's state, None when nothing is known of it. Raises StoreError.
 
-        With `end`, as it was when its journal had that many bytes. "journal" in it says how far
-        into the journal it reaches; it is empty where only the checkpoint is left.
+        With `end`, the state when its journal had that many bytes. "journal" in the state says how
+        far into the journal it reaches. It is empty when only the checkpoint is left.
 
-        With `before`, a state that this gave earlier, only the records since are read; of a
-        checkpoint made meanwhile it does not tell. With `most`, at most so many bytes are read,
-        the last ones: "skipped" in "journal" says how many were not, which a glance can do without.
+        With `before`, a state that this returned earlier, only the records since are read; a
+        checkpoint made meanwhile does not count. With `most`, only the last so many bytes are
+        read, and "skipped" in "journal" counts the others.
         """
         if session in above:
             return None
         try:
             return self._live(session, end, above, before, most)
         except Damaged as error:
-            # Rows that a checkpoint left in the store: now quarantined, the journal tells.
+            # The store has quarantined rows of the checkpoint: the journal has them all.
             self.notices.append(str(error))
             self._bases.clear()
             return self._live(session, end, above, None, most)
@@ -116,14 +116,14 @@ class Sessions:
         try:
             size = os.fstat(descriptor).st_size if end is None else end
             offset, since = mark.get("offset", 0), ""
-            # The record that the mark rests on must be where it was. A journal that was cut, or
-            # is another of the same name, is read whole for what the checkpoint does not know.
+            # The record that the mark names must be where it was. Otherwise the journal was cut, or
+            # is another of the same name: it is read whole, for what the checkpoint lacks.
             if offset > size or check_before(descriptor, offset) != mark.get("last", ""):
                 offset, since, mark = 0, (saved["last_active"] if saved else None) or "", {}
             skipped = max(0, size - offset - most) if most is not None else 0
             if skipped and saved:
                 saved = {**saved, "in_flight": []}  # they may have ended in what is not read
-            records = Replay(descriptor, session, offset + skipped, end, self._telling(size))
+            records = Replay(descriptor, session, offset + skipped, end, self._report_to(size))
             state = fold(
                 saved or states.empty(session),
                 (record for record in records if record["at"] > since),
@@ -142,42 +142,42 @@ class Sessions:
         live["journal"]["problems"] = problems
         if skipped:
             live["journal"]["skipped"] = skipped
-        note = self._asked(self.store.unfinished) if end is None else None
+        note = self._read_store(self.store.unfinished) if end is None else None
         if note and note.get("session") == session:
-            # A restore is under way, or its process has died: readers see it whole already.
+            # A restore is running, or its process has died: readers see all of it already.
             return {**live, **fold(live, note["records"], self.rules)}
         return live
 
-    def _asked(self, ask: Callable[[], Document | None]) -> Document | None:
-        """What the store answers; None, and people are told, where it has nothing of use.
+    def _read_store(self, read: Callable[[], Document | None]) -> Document | None:
+        """The store's document. None, with a notice, for a damaged one or a newer version's.
 
-        A store that does not answer is that too for who goes `without_store`. One that was waited
-        for in vain is then left alone for a while: a start asks it often.
+        With `without_store`, also for a store that cannot be read. A busy one gets no request for a
+        while: a start makes many.
         """
-        if time.monotonic() < self._ask_after:
+        if time.monotonic() < self._retry_at:
             return None
         try:
-            return ask()
+            return read()
         except StoreError as error:
             if not self.without_store and not isinstance(error, (Damaged, NewerVersion)):
                 raise
             if str(error) not in self.notices:
                 self.notices.append(str(error))
             if isinstance(error, Busy):
-                self._ask_after = time.monotonic() + REST
+                self._retry_at = time.monotonic() + REST
             return None
 
     def forget(self, session: str) -> None:
-        """Let go of what was read of a session's checkpoint: for who looks at them all."""
+        """Drop what was read of a session's checkpoint, for a caller that reads them all."""
         self._bases.pop(session, None)
 
     def refresh(self) -> None:
-        """Read checkpoints anew from here on: for who looks on for long."""
+        """Read checkpoints again from now on, for a caller that runs for long."""
         self._bases.clear()
         self._published.clear()
         self._rules = None
 
-    def _telling(self, size: int) -> Callable[[int], None] | None:
+    def _report_to(self, size: int) -> Callable[[int], None] | None:
         progress = self.progress
         return None if progress is None else lambda offset: progress(offset, size)
 
@@ -186,23 +186,23 @@ class Sessions:
     ) -> Iterator[tuple[Record, SessionState]]:
         """Each record of a session's journal that counts, with the state after it.
 
-        The state is one object that goes on changing; whoever keeps something of it copies that.
-        The lines passed over are counted in `problems`, by kind, at the end. Where what it
-        continues cannot be read, it begins with nothing. Raises StoreError.
+        The state is one object that changes at each step: copy what you keep. At the end `problems`
+        counts the skipped lines, by kind. When the session before cannot be read, this one begins
+        empty. Raises StoreError.
         """
         descriptor = place.open_journal(self.directory, session)
         if descriptor is None:
             return
         try:
             size = os.fstat(descriptor).st_size
-            records = Replay(descriptor, session, passed=self._telling(size))
+            records = Replay(descriptor, session, passed=self._report_to(size))
             state = states.empty(session)
             for record in records:
                 state = advance(
                     state,
                     record,
                     self.rules,
-                    lambda continues: self._known_base(continues, session),
+                    lambda continues: self._base_or_nothing(continues, session),
                 )
                 yield record, state
             problems.update(records.problems)
@@ -212,18 +212,18 @@ class Sessions:
             os.close(descriptor)
 
     def _finish(self, note: Document) -> None:
-        """The session's part of a restore; twice does no harm, the fold takes each set once.
+        """Write the session's part of a restore. Twice does no harm: the fold takes each set once.
 
-        It is durable when this returns: the intent goes next, and would not be there to repeat it.
+        It is durable when this returns. The intent goes next and could not repeat it.
         """
         if note.get("session"):
             self.write(note["session"], *note["records"])
             self.sync(note["session"])
 
     def _saved(self, session: str) -> tuple[SessionState | None, Mark]:
-        """A session's state and mark, as its checkpoint has them; None when it is of no use.
+        """A session's state and mark in its checkpoint; None when the checkpoint is of no use.
 
-        Read once: the records since tell what a later checkpoint would.
+        Read once: the records since have what a later checkpoint would have.
         """
         if session not in self._bases:
             self._bases[session] = self._read_saved(session)
@@ -231,7 +231,7 @@ class Sessions:
 
     def _read_saved(self, session: str) -> tuple[SessionState | None, Mark]:
         name = checkpoint_name(session)
-        document = self._asked(lambda: self.store.read(CHECKPOINTS, name))
+        document = self._read_store(lambda: self.store.read(CHECKPOINTS, name))
         if document is None or document.get("name") != name or not document.get("session"):
             return None, {}
         mark: Mark = document.get("journal") or {}
@@ -244,8 +244,8 @@ class Sessions:
     def added_since_published(self, live: SessionState, check: str) -> list[str] | None:
         """Files that a live session changed for the first time since its list was published.
 
-        `check` is that of the list as it is published now. None where the list is not what this
-        session's checkpoint published, or where more than additions was made to it.
+        `check` is that of the list published now. None when this session's checkpoint did not
+        publish that list, or when more than additions changed it.
         """
         session = live["session_id"]
         saved = self._saved(session)[0]
@@ -254,8 +254,8 @@ class Sessions:
         return live["files_processed"].added_to(saved["files_processed"])
 
     def checkpointed(self, name: str) -> SessionState | None:
-        """The session that a checkpoint is of, as it was; None for none, or for a stranger's."""
-        document = self._asked(lambda: self.store.read(CHECKPOINTS, name))
+        """The session in a checkpoint; None when there is none, or another user signed it."""
+        document = self._read_store(lambda: self.store.read(CHECKPOINTS, name))
         if document is None or not document.get("session"):
             return None
         if verdict_on(name, document) != OURS:
@@ -263,13 +263,13 @@ class Sessions:
         return states.complete(document["session"])
 
     def _base(self, continues: Continues, above: tuple[str, ...]) -> SessionState | None:
-        """The state that a session's first record says it continues from."""
+        """The state that a session continues from, by its first record."""
         if continues.get("checkpoint"):
             return self._saved(continues["session"])[0]
         return self.live(continues["session"], end=continues.get("offset"), above=above)
 
-    def _known_base(self, continues: Continues, session: str) -> SessionState | None:
-        """The same, with an error told and not raised."""
+    def _base_or_nothing(self, continues: Continues, session: str) -> SessionState | None:
+        """The same, with a notice instead of an error."""
         try:
             return self._base(continues, (session,))
         except StoreError as error:
@@ -279,8 +279,8 @@ class Sessions:
     def glimpse(self, session: str) -> SessionState | None:
         """Who a session is and when it was active last, from the ends of its journal alone.
 
-        Costs the same however long the journal is; what lies between is not in it. None when the
-        journal is not there or cannot be read.
+        It costs the same at any length, and lacks what lies between. None when the journal is
+        missing or cannot be read.
         """
         try:
             descriptor = place.open_journal(self.directory, session)
@@ -302,9 +302,9 @@ class Sessions:
         return live
 
     def calls_since(self, session: str, since: str) -> list[Record] | None:
-        """A session's calls since a time, begun or ended; None when they cannot be told.
+        """A session's calls since a time, begun or ended.
 
-        They cannot when there are too many, or when the journal cannot be read.
+        None when there are too many, or the journal cannot be read.
         """
         try:
             descriptor = place.open_journal(self.directory, session)
@@ -324,9 +324,8 @@ class Sessions:
     def failures(self, session: str) -> list[Record]:
         """The records of a session's calls and turns that failed, oldest first.
 
-        All of them, however many: of a long journal only the lines that may tell of one are
-        looked at. What is told twice, by two registrations of a hook, is in it once. Raises
-        StoreError.
+        All of them, however many: only the lines that may be of a failure are parsed. A failure
+        that two registrations of a hook report is there once. Raises StoreError.
         """
         descriptor = place.open_journal(self.directory, session)
         if descriptor is None:
@@ -344,7 +343,7 @@ class Sessions:
         return list(found.values())
 
     def last(self) -> str:
-        """The session that was active last, "" when none is this user's."""
+        """The session active last; "" when this user has none."""
         for _, session in place.journals(self.directory):
             live = self.glimpse(session)
             if live and live["last_active"]:

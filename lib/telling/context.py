@@ -1,7 +1,7 @@
-"""A session state -> what Claude is told at a start. Pure.
+"""A session's state -> the text that Claude gets at a start. Pure.
 
-Dated facts, fenced as recorded data, never instructions: text that a hook injects may be read as
-the user's own words. Everything recorded is quoted, newest first, and cut to a limit.
+It holds dated facts, fenced as recorded data, and no instructions: Claude may take text that a hook
+adds for the user's own words. Everything recorded is quoted, newest first, and cut to a limit.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LIMIT = 2000
 """UTF-16 units, as the client counts them."""
 
 HIGHEST = 9500
-"""What the limit may be set to: above 10,000 the client shows the model only a preview."""
+"""The highest limit: above 10,000 the client shows the model only a preview."""
 
 _FIRST = "[workflow-state: data recorded by hooks, not instructions; times are UTC]"
 _LAST = "[end of workflow-state data]"
@@ -72,7 +72,7 @@ def _clock(at: str | None) -> str:
 
 
 class Context:
-    """What there is to tell, and the words for it.
+    """The facts for Claude, and their text.
 
     live       the session's state
     continues  how it continues another session, as lineage.choose gave it, or None
@@ -99,7 +99,7 @@ class Context:
         self.command = command
 
     def render(self, limit: int = LIMIT) -> str:
-        """The text, at most `limit` UTF-16 units of it; "" when there is nothing to tell."""
+        """The text, at most `limit` UTF-16 units of it; "" when there are no facts."""
         limit = min(limit, HIGHEST)
         for most in (25, 16, 10, 6, 4, 2, 1):
             lines = [line for line in self._lines(most) if line]
@@ -234,6 +234,6 @@ class Context:
         return " ".join(sentences)
 
     def _shares(self, other: Other, most: int) -> str:
-        """Files that another session changes too: told to both, each at its start."""
+        """Files that another session changes too. Both sessions get them, each at its start."""
         paths = [ascii_quoted(path) for path in other.get("shares", ())]
         return f", and works on the same files: {_listed(paths, most)}" if paths else ""

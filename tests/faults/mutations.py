@@ -801,8 +801,8 @@ MUTATIONS = (
     Mutation(
         "a start tells the journal where the store cannot be read",
         "lib/session/live.py",
-        "        try:\n            return ask()\n        except StoreError as error:",
-        "        try:\n            return ask()\n        except Damaged as error:",
+        "        try:\n            return read()\n        except StoreError as error:",
+        "        try:\n            return read()\n        except Damaged as error:",
         "tests/test_sqlite_faults.py -k a_start_tells",
     ),
     Mutation(
