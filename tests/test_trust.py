@@ -100,7 +100,7 @@ def test_a_planted_restore_is_not_finished(cloned):
 def test_a_living_session_is_left_alone(cloned, monkeypatch):
     monkeypatch.setattr("lib.maintenance.trust.is_running", lambda state, session: True)
     cloned.prompt("one")
-    with pytest.raises(StateError, match="alive"):
+    with pytest.raises(StateError, match="session one is running"):
         adopting(cloned, monkeypatch)
 
 

@@ -172,7 +172,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         with progress:
             if state:
                 state.sessions.progress = progress.bytes
-                transfer.finish_pending(state)
                 state.session = state.session or state.sessions.last()
             answer = arguments.run(state, arguments)
         for notice in state.sessions.notices if state else ():

@@ -6,7 +6,7 @@ import argparse
 import os
 import time
 
-from ..maintenance import archive, retention
+from ..maintenance import importing, retention
 from ..project import place
 from ..recording import journal
 from ..session.lineage import is_running
@@ -93,7 +93,7 @@ def prune(state: State, arguments: argparse.Namespace) -> Answer:
         if not dry and os.path.isdir(state.directory):
             try:
                 retention.clean_up(state)
-                archive.clean_up(state)
+                importing.clean_up(state)
             except OSError as error:
                 raise StateError(f"{error.filename or state.directory}: {error.strerror}") from None
     data = {"dry_run": dry, "sessions": sessions, "checkpoints": named, "live": live}

@@ -9,7 +9,10 @@ import sys
 
 from ..disk import durable
 from ..errors import Unreadable
-from ..maintenance import archive
+from ..maintenance import importing, pending_import
+from ..maintenance.archive_format import SESSIONS, opened, parse_member
+from ..maintenance.export import write as write_export
+from ..maintenance.importing import KEPT, LONGER, NEW, SAME, Staging
 from ..session.lineage import is_running
 from ..state import StateError
 from ..stores import CHECKPOINTS, KEYS
@@ -24,25 +27,25 @@ if TYPE_CHECKING:
     from ..terminal.output import Answer
 
 _EXPORT = """\
-Write all keys, checkpoints and journals of this project to one file: to keep, or to take to another
-machine or another checkout. The file is a tar archive with a digest of each member; whatever is
-recorded is in it, so it is as private as the state is, and readable by you alone (mode 0600).
+Write all keys, checkpoints and journals of this project to one file, as a backup or for another
+machine or checkout. The file is a tar archive with a digest of each member. It holds everything
+that is recorded, so only you can read it (mode 0600).
 
-An existing FILE is replaced, once the new one is whole. Sessions may go on meanwhile: of their
-journals the file has what was there when it came to them. What is damaged is left out, and told.
+An existing FILE is replaced once the new one is whole. Sessions may go on meanwhile: the file gets
+their journals as they are when the export reads them. What is damaged is left out, with a message.
 """
 
 _IMPORT = """\
-Take in what `export` has written. The file is checked whole before anything is changed: its names,
-sizes and digests, its version, and that every document can be read. Then all of it comes in: when
-this is killed half-way, the next command goes on.
+Add what `export` has written. The whole file is checked before anything is changed: its names,
+sizes and digests, its version, and whether every document can be read. If the import is then
+interrupted, a part is added: run the same command again, and it adds the rest.
 
-Where something is recorded already, this is refused, unless --merge is given. A merge only adds:
-sessions, checkpoints and keys that are missing here come in, and a session that went on in the file
-goes on here; whatever differs stays as it is here, and is listed.
+Where something else is recorded already, the import is refused without --merge. A merge only adds:
+sessions, checkpoints and keys that are missing here are added, and a session that continues in the
+file continues here. What differs stays as it is here, and is listed.
 
-What another user or machine has written is not yours by this: it is shown, but not told to Claude,
-until `workflow-state trust` adopts it. A file that your own key has signed stays yours.
+What another user or machine wrote stays foreign: you see it, but Claude does not, until
+`workflow-state trust` adopts it. What your own key has signed stays yours.
 """
 
 _EXAMPLES = """\
@@ -52,10 +55,10 @@ examples:
   workflow-state export | zstd > state.tar.zst
   zstd -dc state.tar.zst | workflow-state import -
 
-exit status: 0, 1 when it failed, 130 when it was interrupted; then nothing, or all of it, was done
+exit status: 0, 1 when it failed, 130 when it was interrupted
 """
 
-_WORDS = {archive.SESSIONS: "session", CHECKPOINTS: "checkpoint", KEYS: "key"}
+_WORDS = {SESSIONS: "session", CHECKPOINTS: "checkpoint", KEYS: "key"}
 
 
 def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
@@ -69,11 +72,11 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         metavar="FILE",
         help="the file (default, or with -: stdout)",
     )
-    parser = add(commands, parents, "import", import_, "take in what `export` has written")
+    parser = add(commands, parents, "import", import_, "add what `export` has written")
     parser.description, parser.epilog = _IMPORT, _EXAMPLES
     parser.add_argument("file", type=file_name, metavar="FILE", help="the file, or - for stdin")
     parser.add_argument("--merge", action="store_true", help="add to what is recorded here")
-    parser.add_argument("--dry-run", action="store_true", help="only check it, and say what it has")
+    parser.add_argument("--dry-run", action="store_true", help="only check it, and list it")
 
 
 # --- export ------------------------------------------------------------------------------------
@@ -86,8 +89,8 @@ def export(state: State, arguments: argparse.Namespace) -> Answer | None:
     with Progress("exporting") as progress:
         if output in (None, "-"):
             if sys.stdout is None or (output is None and sys.stdout.isatty()):
-                raise StateError("an export is no text for a terminal: name a file with -o FILE")
-            # On a descriptor of its own: what is left unwritten is not tried again at the exit.
+                raise StateError("an export is not text for a terminal: name a file with -o FILE")
+            # A descriptor of its own: else the exit tries again to write what is left.
             _write(state, os.dup(sys.stdout.fileno()), progress)
             return None
         counts = _to_file(state, output, progress)
@@ -97,13 +100,13 @@ def export(state: State, arguments: argparse.Namespace) -> Answer | None:
 
 
 def _refuse_a_session(arguments: argparse.Namespace) -> None:
-    """Who names one would take the others for left out."""
+    """A file for one session would seem to be without the others."""
     if arguments.session:
         arguments.refuse("an export has the whole state: leave out --session")
 
 
 def _to_file(state: State, output: str, progress: Progress) -> dict[str, int]:
-    """The file appears whole, or not at all; what is no file is written to as it is."""
+    """Write a file, whole or not at all; a device or a pipe is written to directly."""
     path = os.path.realpath(output)
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
@@ -123,7 +126,7 @@ def _to_file(state: State, output: str, progress: Progress) -> dict[str, int]:
 def _write(state: State, output: int | str, progress: Progress) -> dict[str, int]:
     try:
         with open(output, "wb") as out:
-            counts = archive.write(state, out, progress.bytes)
+            counts = write_export(state, out, progress.bytes)
             out.flush()
             if stat.S_ISREG(os.fstat(out.fileno()).st_mode):
                 os.fsync(out.fileno())
@@ -146,13 +149,13 @@ def _listed(counts: dict[str, int]) -> str:
 
 
 def import_(state: State, arguments: argparse.Namespace) -> Answer:
-    """Check, and take in."""
+    """Check, and add."""
     _refuse_a_session(arguments)
     with Progress("checking") as progress, _opened(arguments.file) as source:
         try:
-            members = archive.opened(source)
-            with archive.Staging(state) as staging:
-                archive.clean_up(state)
+            members = opened(source)
+            with Staging(state) as staging:
+                importing.clean_up(state)
                 staging.fill(members, progress.bytes)
                 return _take_in(state, staging, arguments, progress)
         except Unreadable as error:
@@ -163,58 +166,78 @@ def _opened(file: str) -> BinaryIO:
     if file != "-":
         return open(file, "rb")
     if sys.stdin is None or sys.stdin.isatty():
-        raise StateError("stdin is no file: name one, or pipe one in")
+        raise StateError("stdin is a terminal: name a file, or pipe one in")
     return sys.stdin.buffer
 
 
 def _take_in(
-    state: State, staging: archive.Staging, arguments: argparse.Namespace, progress: Progress
+    state: State, staging: Staging, arguments: argparse.Namespace, progress: Progress
 ) -> Answer:
-    # First without the lock, which hooks would wait for: whose records they are takes long to tell.
+    # First without the lock, which hooks would wait for: reading all records takes long.
     foreign = staging.foreign(_coming(_fates(state, staging)), progress.bytes)
     with state.store.lock():
+        if not arguments.dry_run:
+            pending_import.finish(state)
         fates = _fates(state, staging)
-        coming = _coming(fates)
-        differs = archive.KEPT in fates.values()
-        if not (arguments.merge or archive.is_empty(state)) and (coming or differs):
-            raise StateError(
-                f"something is recorded in {state.directory} already; nothing was changed: use "
-                "--merge to add to it, or --dir for another directory"
-            )
-        for member, fate in fates.items():
-            collection, name = archive.parse_member(member)
-            grows = (collection, fate) == (archive.SESSIONS, archive.LONGER)
-            if grows and is_running(state.sessions, name):
-                raise StateError(f"session {name} is running here; end it, then import")
-        if coming and not arguments.dry_run:
-            staging.commit(coming)
+        _refuse(state, fates, arguments.merge)
+        if not arguments.dry_run:
             progress.what = "importing"
-            archive.finish(state, progress.items)
+            _put(state, staging, _coming(fates), progress)
     data: dict[str, Any] = {"dry_run": arguments.dry_run, "foreign": foreign}
-    for fate in (archive.NEW, archive.LONGER, archive.SAME, archive.KEPT):
+    for fate in (NEW, LONGER, SAME, KEPT):
         data[fate] = sorted(member for member, its in fates.items() if its == fate)
     return data, _lines(arguments.file, data)
 
 
-def _fates(state: State, staging: archive.Staging) -> dict[str, str]:
-    return {member: archive.decide(state, staging.directory, member) for member in staging.members}
+def _refuse(state: State, fates: dict[str, str], merge: bool) -> None:
+    """Raise StateError where the import must not change what is here."""
+    if not (merge or importing.is_part(state, fates)) and set(fates.values()) - {SAME}:
+        raise StateError(
+            f"something else is recorded in {state.directory} already; nothing was changed: use "
+            "--merge to add to it, or --dir for another directory"
+        )
+    for member, fate in fates.items():
+        collection, name = parse_member(member)
+        if (collection, fate) == (SESSIONS, LONGER) and is_running(state.sessions, name):
+            raise StateError(
+                f"session {name} is running here; nothing was changed: end it, then import again"
+            )
+
+
+_AGAIN = "a part may be imported: run the same import again"
+
+
+def _put(state: State, staging: Staging, members: list[str], progress: Progress) -> None:
+    try:
+        importing.put(state, staging.directory, members, progress.items)
+    except OSError as error:
+        where = error.filename or state.directory
+        raise StateError(f"{where}: {error.strerror}; {_AGAIN}") from error
+    except StateError as error:
+        raise StateError(f"{error}; {_AGAIN}") from error
+
+
+def _fates(state: State, staging: Staging) -> dict[str, str]:
+    return {
+        member: importing.decide(state, staging.directory, member) for member in staging.members
+    }
 
 
 def _coming(fates: dict[str, str]) -> list[str]:
-    return [member for member, fate in fates.items() if fate in (archive.NEW, archive.LONGER)]
+    return [member for member, fate in fates.items() if fate in (NEW, LONGER)]
 
 
 def _lines(file: str, data: dict[str, Any]) -> list[str]:
     verb = "Would import" if data["dry_run"] else "Imported"
-    coming = data[archive.NEW] + data[archive.LONGER]
+    coming = data[NEW] + data[LONGER]
     if coming:
         lines = [f"{verb} {_listed(_count(coming))} from {file}."]
     else:
         lines = [f"There is nothing in {file} that is missing here."]
-    lines += [f"Goes on: {_called(member)}" for member in data[archive.LONGER]]
-    if data[archive.SAME] and coming:
-        lines.append(f"Here already: {_listed(_count(data[archive.SAME]))}.")
-    lines += [f"Kept as it is here: {_called(member)}" for member in data[archive.KEPT]]
+    lines += [f"Goes on: {_called(member)}" for member in data[LONGER]]
+    if data[SAME] and coming:
+        lines.append(f"Here already: {_listed(_count(data[SAME]))}.")
+    lines += [f"Kept as it is here: {_called(member)}" for member in data[KEPT]]
     foreign = {kind: count for kind, count in data["foreign"].items() if count}
     if foreign:
         said = ", ".join(f"{count} {kind}" for kind, count in foreign.items())
@@ -225,18 +248,11 @@ def _lines(file: str, data: dict[str, Any]) -> list[str]:
 def _count(members: list[str]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for member in members:
-        collection, _ = archive.parse_member(member)
+        collection, _ = parse_member(member)
         counts[collection] = counts.get(collection, 0) + 1
     return counts
 
 
 def _called(member: str) -> str:
-    collection, name = archive.parse_member(member)
+    collection, name = parse_member(member)
     return f"{_WORDS[collection]} {name}"
-
-
-def finish_pending(state: State) -> None:
-    """Go on with an import whose process was killed, before anything else is asked."""
-    if os.path.lexists(os.path.join(state.directory, archive.PENDING)):
-        archive.finish(state)
-        state.sessions.notices.append("an import that was interrupted is done now")

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 _MORE = """\
-Records, checkpoints and keys carry a check value under a key of yours, outside every repository.
-What came with a clone, or from another machine, does not fit it: it is not told to Claude and not
-restored. This signs all of it anew as your own. Look at it first: its texts will be told to Claude.
+Records, checkpoints and keys are signed with your key, which lies outside every repository. What
+came with a clone, or from another machine, has another signature: Claude does not see it, and it is
+not restored. This command signs all of it with your key. Read it first: Claude will see its texts.
 """
 
 

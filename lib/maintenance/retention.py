@@ -1,4 +1,4 @@
-"""Old sessions go, so that a project's state does not grow for ever; named checkpoints stay."""
+"""Removing old sessions, so that a state does not grow for ever. Named checkpoints stay."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 DAYS = 30
 NEWEST = 50
 SECONDS = 0.5
-"""A start is waited for: what is not done in this time is left for the next."""
+"""How long a start may take for this; the next start does the rest."""
 
 
 def tidy(state: State, now: float | None = None) -> list[str]:
-    """Remove sessions older than DAYS and beyond the NEWEST, and what killed writers left.
+    """Remove sessions older than DAYS, except the NEWEST, and what killed writers left.
 
     Returns the sessions removed. Raises StateError and OSError.
     """
@@ -63,13 +63,13 @@ def outdated(state: State, older: float, newest: int, now: float | None = None) 
 def outdated_elsewhere(
     state: State, older: float, newest: int, now: float | None = None
 ) -> Iterator[str]:
-    """The same of other machines' sessions, by their checkpoints, which are named.
+    """The checkpoints of other machines' outdated sessions, the oldest first.
 
-    Each machine removes its own; but one that was a container will never start again.
+    Each machine removes its own, but a container may never start again.
     """
     names = [name for name in state.store.elsewhere() if name.startswith(checkpoint_name(""))]
     latest = _made(state, names[0]) if len(names) > newest else 0.0
-    # By their clocks too: a machine whose own is a month ahead must not remove what is new.
+    # Their clocks count too: a machine whose clock is a month ahead must not remove new ones.
     moment = min(time.time() if now is None else now, latest)
     for name in reversed(names[newest:]):
         made = _made(state, name)
@@ -80,7 +80,7 @@ def outdated_elsewhere(
 
 
 def _made(state: State, name: str) -> float:
-    """When a checkpoint was made, in seconds since the epoch; 0.0 where it does not say."""
+    """When a checkpoint was made, in seconds since the epoch; 0.0 if it cannot be read."""
     try:
         about = state.store.read(CHECKPOINTS, name)
     except (Damaged, NewerVersion):
@@ -95,10 +95,9 @@ def forget(state: State, session: str) -> None:
 
 
 def old_checkpoints(state: State, older: float, now: float | None = None) -> list[dict[str, Any]]:
-    """Checkpoints made more than `older` seconds ago that are not kept by a session's hooks.
+    """Checkpoints older than `older` seconds that people or restores made, not a session's hooks.
 
-    As `State.checkpoints` tells of them: those made by hand, and what restores left. Raises
-    StateError.
+    In the form of `State.checkpoints`. Raises StateError.
     """
     moment = time.time() if now is None else now
     own = {checkpoint_name(session) for _, session in place.journals(state.directory)}
@@ -110,14 +109,14 @@ def old_checkpoints(state: State, older: float, now: float | None = None) -> lis
 
 
 def clean_up(state: State) -> None:
-    """Remove what killed writers left, once it is old. Raises StateError and OSError."""
+    """Remove the old files that killed writers left. Raises StateError and OSError."""
     state.store.clean_up()
     _clean_up(lambda: journal.descend(journal.open_state(state.directory), "sessions"))
     _clean_up(lambda: os.open(os.path.dirname(journal.key_path()), journal.DIRECTORY))
 
 
 def _clean_up(opened: Callable[[], int]) -> None:
-    """Clean up a folder that is no collection of the store, where there is one."""
+    """Clean up a folder outside the store, if it is there."""
     try:
         folder = opened()
     except FileNotFoundError:

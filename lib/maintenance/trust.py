@@ -1,7 +1,7 @@
-"""Adopting what others wrote: a clone's state, a colleague's, one's own from another machine.
+"""Adopting what others wrote: in a clone, by a colleague, or by the user on another machine.
 
-What is whole but signed under another key, or none, is signed anew under the user's own. The user
-says so, once; nothing in the state directory can.
+What is whole but signed with another key, or not at all, is signed anew with the user's key. Only
+the user's command does this; nothing in the state directory can.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 def adopt(state: State, dry_run: bool = False) -> dict[str, int]:
-    """Seal all that is whole and foreign under the user's key; how much there was of each kind.
+    """Sign all that is whole and foreign with the user's key; returns the numbers of each kind.
 
-    Counts "records", "checkpoints" and "keys". Raises StoreError, also where the user has no key.
+    These are "records", "checkpoints" and "keys". Raises StoreError, also without a key.
     """
     if not records.users_key():
         where = journal.key_path() or "the home directory"
@@ -45,7 +45,7 @@ def adopt(state: State, dry_run: bool = False) -> dict[str, int]:
 
 
 def _adopt_journal(state: State, session: str, dry_run: bool) -> int:
-    """Replace a journal by one that is signed anew: only where nobody can be appending to it."""
+    """Replace a journal by one that is signed anew, if no process can be appending to it."""
     descriptor = place.open_journal(state.directory, session)
     if descriptor is None:
         return 0
@@ -55,13 +55,13 @@ def _adopt_journal(state: State, session: str, dry_run: bool) -> int:
     if not count or dry_run:
         return count
     if is_running(state.sessions, session):
-        raise StoreError(f"session {session} is alive and writes its journal; end it first")
+        raise StoreError(f"session {session} is running and writes its journal: end it first")
     try:
         sessions = journal.descend(journal.open_state(state.directory), "sessions")
         try:
             before = os.stat(session + ".jsonl", dir_fd=sessions)
             durable.replace(session + ".jsonl", adopted, sessions)
-            # Its time tells which session was active last, and nothing was active now.
+            # Its time shows which session was active last; this was no activity.
             times = (before.st_atime_ns, before.st_mtime_ns)
             os.utime(session + ".jsonl", ns=times, dir_fd=sessions)
         finally:

@@ -48,7 +48,8 @@ DURABLE, JOURNAL, STORE = (
     "lib/recording/journal.py",
     "lib/stores/json_files.py",
 )
-ARCHIVE, TRANSFER = "lib/maintenance/archive.py", "tests/test_transfer.py"
+ARCHIVE, IMPORTING = "lib/maintenance/archive_format.py", "lib/maintenance/importing.py"
+TRANSFER = "tests/test_transfer.py"
 HOSTILE = "tests/faults/hostile"
 MUTATIONS = (
     Mutation(
@@ -470,30 +471,30 @@ MUTATIONS = (
         f"{TRANSFER} -k 'hostile or header'",
     ),
     Mutation(
-        "an import proves its file before anything is changed",
-        ARCHIVE,
+        "an import verifies its file before anything is changed",
+        IMPORTING,
         'if found.get(name) != {"size"',
         'if False and {"size"',
         f"{TRANSFER} -k 'damaged or manifest'",
     ),
     Mutation(
         "an import reads every document first",
-        ARCHIVE,
-        "        self._read_documents(found)\n",
+        IMPORTING,
+        "        self._check_documents(found)\n",
         "",
         f"{TRANSFER} -k hostile",
     ),
     Mutation(
         "an import asks before it adds",
         "lib/commands/transfer.py",
-        "if not (arguments.merge or archive.is_empty(state)) and",
+        "if not (merge or importing.is_part(state, fates)) and",
         "if False and",
         f"{TRANSFER} -k merge",
     ),
     Mutation(
         "an import never writes over what differs",
-        ARCHIVE,
-        '        return SAME if there["value"] == staged["value"] else KEPT\n    # A',
+        IMPORTING,
+        '        return SAME if here["value"] == staged["value"] else KEPT\n    # A',
         "        return NEW\n    # A",
         f"{TRANSFER} -k merge",
     ),
@@ -505,25 +506,32 @@ MUTATIONS = (
         f"{TRANSFER} -k running",
     ),
     Mutation(
-        "an import that was killed is finished",
-        "lib/commands/main.py",
-        "            transfer.finish_pending(state)\n",
-        "",
+        "an import that was interrupted needs no --merge to go on",
+        IMPORTING,
+        "all(fates.get(member) == SAME for member in here)",
+        "not here",
         f"{TRANSFER} -k interrupted",
+    ),
+    Mutation(
+        "checkpoints come in before the journals",
+        IMPORTING,
+        "enumerate(sorted(members), 1)",
+        "enumerate(sorted(members, reverse=True), 1)",
+        f"{TRANSFER} -k interrupted",
+    ),
+    Mutation(
+        "the next import finishes one of the first version",
+        "lib/commands/transfer.py",
+        "            pending_import.finish(state)\n",
+        "            pass\n",
+        "tests/test_pending_import.py",
     ),
     Mutation(
         "an import is pending only under the user's own key",
-        ARCHIVE,
-        "    return document if document.trust == records.OURS else None",
-        "    return document",
-        f"{TRANSFER} -k pending",
-    ),
-    Mutation(
-        "an import's plan goes last",
-        ARCHIVE,
-        "            os.rename(directory, done)\n            shutil.rmtree(done",
-        "            shutil.rmtree(directory",
-        f"{TRANSFER} -k interrupted",
+        "lib/maintenance/pending_import.py",
+        'document["members"] if document.trust == records.OURS else None',
+        'document["members"]',
+        "tests/test_pending_import.py",
     ),
     Mutation(
         "an export appears whole",

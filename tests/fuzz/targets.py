@@ -17,7 +17,9 @@ from pathlib import Path
 
 from lib.errors import StoreError, Unreadable
 from lib.format.records import OURS, Replay, check_before, read_line
-from lib.maintenance import archive
+from lib.maintenance import export
+from lib.maintenance.archive_format import opened
+from lib.maintenance.importing import Staging
 from lib.recording import journal, secret_patterns
 from lib.session import fold as folding
 from lib.session import rules, shell_words, states
@@ -258,8 +260,8 @@ def exported(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as place:
         state = State(f"{place}/.claude/state", "")
         try:
-            members = archive.opened(io.BufferedReader(io.BytesIO(changed)))
-            with archive.Staging(state) as staging:
+            members = opened(io.BufferedReader(io.BytesIO(changed)))
+            with Staging(state) as staging:
                 staging.fill(members, None)
                 found = {
                     name: (Path(staging.directory) / name).read_bytes() for name in staging.members
@@ -279,7 +281,7 @@ def _good_export() -> tuple[bytes, dict[str, bytes]]:
             (Path(place) / file).parent.mkdir(exist_ok=True)
             (Path(place) / file).write_bytes(content)
         out = io.BytesIO()
-        archive.write(State(place, ""), out)
+        export.write(State(place, ""), out)
     return out.getvalue(), files
 
 
