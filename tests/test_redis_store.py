@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 import zlib
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,7 +31,7 @@ from lib.state import State
 from lib.stores import CHECKPOINTS, KEYS
 from lib.stores.document_checks import SIZE_LIMIT
 from lib.stores.open import open_store
-from lib.stores.redis import push
+from lib.stores.redis import document_text, push
 from lib.stores.redis import store as redis
 from lib.stores.redis.connection import place_of
 from lib.stores.redis.project_name import normalised, project_name
@@ -842,6 +843,19 @@ class TestFaults:
         own_server.client().flushall()
         open_store(own_server.url, busy).exchange(60)
         assert self.arrived(own_server.url, tmp_path, busy)
+
+
+def test_a_text_of_a_server_takes_no_more_than_a_document_takes(monkeypatch):
+    monkeypatch.setattr(document_text, "SIZE_LIMIT", 1 << 20)
+    assert document_text.unpacked(zlib.compress(bytes(1 << 20))) == bytes(1 << 20)
+    bomb = zlib.compress(bytes(64 << 20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="too long"):
+            document_text.unpacked(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
 
 
 class TestTls:
