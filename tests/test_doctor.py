@@ -1,4 +1,4 @@
-"""`doctor`: each fault is found, told with what mends it, and gone once that is done."""
+"""`doctor`: each fault is found with what mends it, and gone once that is done."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from lib.install import doctor
+from lib.install.doctor.examine import CHECKS
 from tests.conftest import ROOT, Hooks
-from tests.test_registration import SHELL
+from tests.installing import SHELL
 
 
 def examined(hooks: Hooks, *arguments: str) -> dict[str, dict]:
@@ -179,22 +179,22 @@ FAULTS = {
     ),
     "the scripts are gone": (
         lambda hooks: local(hooks).write_text(local(hooks).read_text().replace(str(ROOT), "'/no where'/workflow-state")),
-        "scripts", "/no where/workflow-state/hooks/session_start.py, which is not there", "run",
+        "scripts", "/no where/workflow-state/hooks/session_start.py, which is missing", "run",
     ),
-    "a plugin that is nowhere": (plugin, "scripts", "is on, and installed nowhere", None),
+    "a plugin that is nowhere": (plugin, "scripts", "is enabled, but installed nowhere", None),
     "a plugin whose marketplace has gone": (
-        lambda hooks: shutil.rmtree(marketplace(hooks)), "scripts", "plugin.json is not there", None,
+        lambda hooks: shutil.rmtree(marketplace(hooks)), "scripts", "plugin.json is missing", None,
     ),
     "a plugin whose script has gone": (
         lambda hooks: (marketplace(hooks) / "sub/hooks/stop.py").unlink(),
-        "scripts", "/market/sub, where hooks/stop.py is not there", None,
+        "scripts", "/market/sub, where hooks/stop.py is missing", None,
     ),
     "a plugin whose copy has gone": (
         lambda hooks: (copied(hooks) / "lib/recording/journal.py").unlink(),
-        "scripts", "/copy, where lib/recording/journal.py is not there", None,
+        "scripts", "/copy, where lib/recording/journal.py is missing", None,
     ),
-    "a shim": (shim, "python", "a shim in front of", "run"),
-    "no hook fires": (transcript, "recording", "no hook fired", None),
+    "a shim": (shim, "python", "the shim before ", "run"),
+    "no hook fires": (transcript, "recording", "no hook ran", None),
     "a directory that others can read": (
         lambda hooks: hooks.directory.chmod(0o755), "directory", "has mode 755", "run",
     ),
@@ -220,7 +220,7 @@ FAULTS = {
         lambda hooks: hooks.environment.update(WORKFLOW_STATE_STORE="nowhere://"), "store", "nowhere", None,
     ),
     "another's records": (foreign, "damage", "records that are not yours: 1", None),
-    "a damaged file": (damaged_file, "damage", "damaged files quarantined: 1", None),
+    "a damaged file": (damaged_file, "damage", "damaged files in quarantine: 1", None),
 }  # fmt: skip
 
 
@@ -237,12 +237,18 @@ def test_each_fault_is_found_and_what_mends_it_mends_it(well, harm, check, said,
         assert check not in ill(well)
 
 
+def test_a_plugin_of_an_earlier_version_is_whole(well):
+    copy = copied(well)
+    (copy / "lib/recording/journal.py").rename(copy / "lib/journal.py")
+    assert examined(well)["scripts"]["state"] == "ok"
+
+
 def test_a_python_that_does_not_run_is_told(well):
     (well.home / "bin/python3").unlink()
     (well.home / "bin/python3").write_text("#!/bin/sh\nexit 3\n")
     (well.home / "bin/python3").chmod(0o755)
     edit(local(well), lambda said: said.pop("hooks"))
-    assert "does not run the hooks" in examined(well)["python"]["said"]
+    assert "cannot run the hooks" in examined(well)["python"]["said"]
 
 
 def test_which_python_and_which_client_are_told(well):
@@ -308,8 +314,8 @@ def test_for_people_it_is_a_line_a_check(well):
     well.directory.chmod(0o755)
     done = well.cli("doctor")
     lines = done.stdout.splitlines()
-    assert (done.returncode, len(lines)) == (1, len(doctor.CHECKS) + 1)
-    assert lines[-1] == "1 of 12 checks needs a hand."
+    assert (done.returncode, len(lines)) == (1, len(CHECKS) + 1)
+    assert lines[-1] == "1 of 12 checks needs a fix."
     (mend,) = [line for line in lines if line.startswith("mend")]
     assert mend.endswith(f"-> chmod 700 {well.directory}")
 
@@ -317,7 +323,7 @@ def test_for_people_it_is_a_line_a_check(well):
 def test_a_check_that_fails_costs_no_other(well):
     (well.directory / "sessions").rename(well.directory / "gone")
     (well.directory / "sessions").write_text("")
-    assert len(examined(well)) == len(doctor.CHECKS)
+    assert len(examined(well)) == len(CHECKS)
 
 
 def test_interrupted_it_says_nothing(well):

@@ -118,7 +118,7 @@ def test_the_commands_work_in_the_order_printed(tmp_path, checkout):
     assert make != MAKE
     shown = user.types(f"{INSTALL}{ASK}{make}{REMOVE}")
     assert "Nothing is recorded yet" in shown
-    assert "Nothing needs a hand." in shown
+    assert "Nothing needs a fix." in shown
     assert "-m pytest" in shown
     assert list(user.project.iterdir()) == []
 

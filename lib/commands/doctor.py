@@ -1,4 +1,4 @@
-"""`doctor`: whether it works, and what to do where it does not."""
+"""`doctor`: whether workflow-state works, and what to do if it does not."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ if TYPE_CHECKING:
     from ..terminal.output import Answer
 
 _MORE = """\
-One line per check: ok, note (for you to know), or mend, with what to do behind an arrow. It changes
-nothing, asks no network, and runs nothing that a project's files name.
+One line per check: ok, note (for you to know) or mend, with what to do behind an arrow. It changes
+nothing, and runs nothing that a project's files name. Of the network it asks only a server that you
+have chosen as the store.
 """
 _END = """\
 examples:
   workflow-state doctor
   workflow-state doctor --json | jq '.checks[] | select(.state == "mend")'
 
-exit status: 0; 1 when something needs a hand; 2 for wrong arguments
+exit status: 0; 1 if something needs a fix; 2 for wrong arguments
 """
 
 
 def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     """Add this command to the parser."""
     parser = add(
-        commands, parents, "doctor", doctor, "check whether it works, and say how to mend it",
+        commands, parents, "doctor", doctor, "check whether it works, and show how to fix it",
         _MORE, _END,
     )  # fmt: skip
     parser.set_defaults(stateless=True)
@@ -39,12 +40,10 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 
 def doctor(_state: None, arguments: argparse.Namespace) -> Answer:
-    """Every finding; 1 when one of them needs a hand."""
-    from ..install.doctor import (  # it takes as long to load as all other commands together
-        MEND,
-        Subject,
-        examine,
-    )
+    """All findings; 1 if one of them needs a fix."""
+    # These take as long to load as all other commands together.
+    from ..install.doctor.examine import examine
+    from ..install.doctor.finding import MEND, Subject
 
     project = arguments.project
     if project is not None and not os.path.isdir(project):
@@ -64,9 +63,9 @@ def doctor(_state: None, arguments: argparse.Namespace) -> Answer:
     lines = table(rows)
     if ill:
         need = "needs" if len(ill) == 1 else "need"
-        lines.append(f"{len(ill)} of {len(found)} checks {need} a hand.")
+        lines.append(f"{len(ill)} of {len(found)} checks {need} a fix.")
     else:
-        lines.append("Nothing needs a hand.")
+        lines.append("Nothing needs a fix.")
     checks = [vars(finding) for finding in found]
     data = {"ok": not ill, "project": project, "directory": directory, "checks": checks}
     return data, lines, 1 if ill else 0

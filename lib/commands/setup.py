@@ -1,9 +1,10 @@
-"""`install` and `uninstall`: the hooks registered with Claude Code, and taken out again."""
+"""`install` and `uninstall`: register the hooks with Claude Code, and remove them again."""
 
 from __future__ import annotations
 
 import os
 
+from ..errors import StoreError
 from ..events.session_start import command_line
 from ..recording import journal
 from ..terminal.output import add
@@ -14,20 +15,20 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..install.install import Place
-    from ..install.settings_files import Change
+    from ..install.settings_change import Change
     from ..terminal.output import Answer
 
 _INSTALL = """\
-Registers the hooks in a settings file of Claude Code; every other byte of it stays. By default they
-are registered for you, in this project: in .claude/settings.local.json, with the paths of this
-bundle and of the Python that runs this command.
+Registers the hooks in a settings file of Claude Code. Every other byte of the file stays. By
+default it registers them for you, in this project: in .claude/settings.local.json, with the paths
+of this bundle and of the Python that runs this command.
 
---shared is for a team: hooks/, lib/ and bin/ are copied into .claude/workflow-state/ and registered
-in .claude/settings.json, both to be committed. Claude Code reads that file only when it is started
-in the directory that holds .claude/.
+--shared is for a team: it copies hooks/, lib/ and bin/ into .claude/workflow-state/ and registers
+the hooks in .claude/settings.json. Commit both. Claude Code reads that file only if it starts in
+the directory that holds .claude/.
 
-Twice is once. Older registrations of ours in the same file, also such as were copied by hand, are
-replaced. The file is kept as it was in ~/.local/state/workflow-state/before/ until `uninstall`.
+To run it again is safe. It replaces older registrations of these hooks in the same file, also those
+made by hand. Until `uninstall`, a backup of the file is in ~/.local/state/workflow-state/before/.
 """
 _INSTALL_EXAMPLES = """\
 examples:
@@ -36,21 +37,21 @@ examples:
   workflow-state install --shared           for everyone who works on this project
   workflow-state install --dry-run          only show what would change
 
-exit status: 0, also when nothing had to be done; 1 when a file cannot be changed, which is then as
-it was; 2 for wrong arguments
+exit status: 0, also if there is nothing to do; 1 if a file cannot be changed, which then stays as
+it is; 2 for wrong arguments
 """
 _UNINSTALL = """\
-Takes the hooks out of the settings file that `install`, with the same options, puts them into. A
-file that nobody has changed since is put back as it was, byte for byte; from any other only what is
-ours is cut. What was recorded stays in .claude/state, unless --purge removes it.
+Removes the hooks from the settings file that `install` uses with the same options. If nobody has
+changed the file since, it becomes what it was before, byte for byte; else only the hooks are cut
+out. The recorded state stays in .claude/state, unless --purge removes it.
 """
 _UNINSTALL_EXAMPLES = """\
 examples:
-  workflow-state uninstall                  out of this project
+  workflow-state uninstall                  remove them from this project
   workflow-state uninstall --user --dry-run only show what would change
-  workflow-state uninstall --purge          and forget what was recorded here
+  workflow-state uninstall --purge          and remove what was recorded here
 
-exit status: 0, also when nothing had to be done; 1 when something could not be changed; 2 for wrong
+exit status: 0, also if there is nothing to do; 1 if something cannot be changed; 2 for wrong
 arguments
 """
 
@@ -66,7 +67,7 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         parents,
         "uninstall",
         uninstall,
-        "take the hooks out again",
+        "remove the hooks again",
         _UNINSTALL,
         _UNINSTALL_EXAMPLES,
     )
@@ -81,8 +82,10 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--project", metavar="DIR", help="the project (default: the current one)")
     where.add_argument("--user", action="store_true", help="your settings for all projects")
-    parser.add_argument("--shared", action="store_true", help="a copy that the project's team has")
-    parser.add_argument("--dry-run", action="store_true", help="show the changes, make none")
+    parser.add_argument(
+        "--shared", action="store_true", help="for the project's team, with a copy of the bundle"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show the changes, but make none")
 
 
 def _place(arguments: argparse.Namespace) -> Place:
@@ -94,18 +97,18 @@ def _place(arguments: argparse.Namespace) -> Place:
 
 
 def install(_state: None, arguments: argparse.Namespace) -> Answer:
-    """Register."""
-    from ..install import install as installing  # which no other command needs
-    from ..install import settings_files
+    """Register the hooks."""
+    from ..install import bundle_copy, settings_change  # which no other command needs
+    from ..install import install as installing
 
     where = _place(arguments)
-    change = settings_files.registering(where.path, installing.commands(where))
-    copied = installing.to_copy(where.copy) if where.shared else []
+    change = settings_change.registering(where.path, installing.commands(where))
+    copied = bundle_copy.changed_files(where.copy) if where.shared else []
     if arguments.dry_run:
         more = [f"Would copy to {where.copy}: {len(copied)} files."] if copied else []
         return _would(change, more, copied=copied, warnings=[])
     if where.shared:
-        change.apply(*installing.copying(where.copy))
+        change.apply(*bundle_copy.copying(where.copy))
     else:
         change.apply()
     warnings = installing.warnings(where)
@@ -117,35 +120,35 @@ def install(_state: None, arguments: argparse.Namespace) -> Answer:
     if copied:
         lines.append(f"Copied to {where.copy}: {len(copied)} files. Commit both.")
     if not change.is_none and change.before is not None:
-        lines.append(f"The file as it was: {change.memory.stem}")
+        lines.append(f"Backup of the file: {change.backup.stem}")
     if not change.is_none:
         lines += [
             "Claude Code records from the next tool call on, in directories that it trusts.",
-            f"See how it stands: {command_line()} doctor",
+            f"Check that it works: {command_line()} doctor",
         ]
     lines += [f"Note: {warning}" for warning in warnings]
     return {**_data(change), "copied": copied, "warnings": warnings}, lines
 
 
 def uninstall(_state: None, arguments: argparse.Namespace) -> Answer:
-    """Take out."""
-    import shutil
-
+    """Remove the hooks."""
+    from ..install import bundle_copy, settings_change, settings_files
     from ..install import install as installing
-    from ..install import settings_files
 
     where = _place(arguments)
     if arguments.purge and arguments.user:
         arguments.refuse("--purge removes one project's state: use it without --user")
-    change = settings_files.unregistering(where.path)
+    change = settings_change.unregistering(where.path)
     directory = ""
     if arguments.purge:
         directory = arguments.dir or journal.find_state(where.project)
         directory = os.path.abspath(directory)
-    # First what may be refused, then the registration, then what it calls and has recorded.
+    # First what can fail, then the registration, then the copy that it runs, then the state.
     recorded = installing.purge(directory, dry_run=True) if directory else {}
     if where.shared:
-        installing.check_copy(where.copy)
+        bundle_copy.check_copy(where.copy)
+        if os.path.realpath(where.copy) == bundle_copy.BUNDLE:
+            raise StoreError(f"{where.copy} is running; nothing was changed: rm -r {where.copy}")
     copied = where.shared and os.path.isdir(where.copy)
     if arguments.dry_run:
         more = [f"Would remove {where.copy}."] if copied else []
@@ -153,10 +156,10 @@ def uninstall(_state: None, arguments: argparse.Namespace) -> Answer:
         return _would(change, more, removed=recorded, still=[])
     change.apply()
     if copied:
-        shutil.rmtree(where.copy)
+        bundle_copy.remove_copy(where.copy)
     removed = installing.purge(directory) if directory else {}
     left = change.clear()
-    if removed and not change.memory.after:
+    if removed and not change.backup.after:
         installing.remove_emptied(directory)
     lines = []
     if change.is_none:
@@ -164,7 +167,7 @@ def uninstall(_state: None, arguments: argparse.Namespace) -> Answer:
     elif change.after is None:
         lines.append(f"Removed {_named(change)}, which held nothing else.")
     else:
-        lines.append(f"Taken out of {_named(change)}.")
+        lines.append(f"Removed the hooks from {_named(change)}.")
     if removed:
         lines.append(f"Removed {directory}: {_counted(removed)}.")
     elif directory:
@@ -172,8 +175,8 @@ def uninstall(_state: None, arguments: argparse.Namespace) -> Answer:
     else:
         kept = journal.find_state(where.project) if where.project else ""
         if kept and os.path.isdir(kept):
-            lines.append(f"What was recorded stays in {kept}; --purge removes it.")
-    others = installing.registered(where.project or journal.find_project()).ways
+            lines.append(f"The recorded state stays in {kept}; --purge removes it.")
+    others = settings_files.registrations(where.project or journal.find_project()).ways
     lines += [f"Note: the hooks are still registered by {way}" for way in others]
     if left:
         lines.append(f"Note: {left}")

@@ -1,56 +1,50 @@
-"""Temporary files and directories that their makers keep locked: a dead maker is known at once.
-
-In a file of its own because every stop loads durable.py.
-"""
+"""What a killed process left is removed at once, by the next one that has the folder to itself."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
-import time
 from contextlib import contextmanager
 
-from .durable import RETIRED, TEMPORARY, discard, make_directories
-from .locks import lock, wait
+from .durable import TEMPORARY, discard, make_directories
+from .locks import wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SECONDS = 10.0
-"""How long another process is waited for."""
+"""How long `alone` waits for another process."""
+
+_OURS = re.compile(re.escape(TEMPORARY) + "[0-9a-f]{16}")
 
 
-def remove_unlocked(folder: str) -> None:
-    """Remove a folder's temporary files and directories that nobody has locked any more.
+def temporary(folder: str) -> str:
+    """A new path in a folder, which `remove_temporary` recognizes."""
+    return f"{folder}/{TEMPORARY}{os.urandom(8).hex()}"
+
+
+def remove_temporary(folder: str) -> None:
+    """Remove a folder's temporary files and directories: the caller is `alone`.
 
     Raises OSError.
     """
     for name in os.listdir(folder):
         path = f"{folder}/{name}"
-        if not name.startswith(TEMPORARY):
+        if not _OURS.fullmatch(name):
             continue
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:
-            continue  # it went meanwhile, or is none of ours
-        try:
-            age = time.time() - os.fstat(descriptor).st_mtime
-            if lock(descriptor, otherwise=age > RETIRED):
-                if os.path.isdir(path):
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    discard(path)
-        finally:
-            os.close(descriptor)
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            discard(path)
 
 
 @contextmanager
 def alone(folder: str, make: bool) -> Iterator[None]:
-    """Keep other processes out that ask for the same folder, which is made if that is wanted.
+    """Keep out other processes that ask for the same folder; `make` it if it is missing.
 
-    Where it cannot be opened, and where the file system has no locks, it goes on without. Raises
-    Busy.
+    If the folder cannot be opened, or the file system has no locks, go on without. Raises Busy.
     """
     try:
         if make:

@@ -1,7 +1,7 @@
-"""The variables that Claude Code's settings give to hooks: read for a terminal, set by a command.
+"""The variables that settings files give to hooks: read for a terminal, set by a command.
 
-Hooks find WORKFLOW_STATE_STORE and its like in their environment, where Claude Code puts what its
-settings files have under "env". Who types a command in a terminal means the same state.
+Hooks get WORKFLOW_STATE_STORE and the like from "env" in Claude Code's settings files. A command in
+a terminal reads them there, so that it works on the same state.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from ..errors import StoreError
-from . import json_edit, registered, settings_files
+from . import json_edit, registered, settings_change, settings_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,34 +19,34 @@ PREFIX = "WORKFLOW_STATE_"
 
 
 def adopt(project: str) -> list[str]:
-    """Take the variables that hooks get in this project, but for those that are set already.
+    """Set the variables that hooks get in this project, except those that are set already.
 
-    A file that comes with a repository counts when its folder is trusted, as it does for Claude
-    Code. Returns what people should be told.
+    As in Claude Code, a file from a repository counts only after the user has trusted its folder.
+    Returns notes for the user.
     """
-    if "CLAUDECODE" in os.environ:  # a command of Claude's: it has them
+    if "CLAUDECODE" in os.environ:  # Claude runs this command, and it has the variables
         return []
     found: dict[str, str] = {}
-    message = []
+    notes = []
     for kind, path in settings_files.places(project).items():
         try:
             given = _of(settings_files.values(path))
         except StoreError:
-            continue  # whoever registers hooks is told
+            continue  # `install` and `doctor` report it
         if given and kind == "project" and not _is_trusted(project):
-            message.append(
-                f"{path} sets {', '.join(sorted(given))}, which counts here once you have trusted "
+            notes.append(
+                f"{path} sets {', '.join(sorted(given))}; this counts here once you have trusted "
                 "the folder in Claude Code"
             )
         else:
             found.update(given)
     for name, value in found.items():
         os.environ.setdefault(name, value)
-    return message
+    return notes
 
 
-def _of(said: dict[str, Any]) -> dict[str, str]:
-    given = said.get("env")
+def _of(settings: dict[str, Any]) -> dict[str, str]:
+    given = settings.get("env")
     return {
         name: value
         for name, value in (given.items() if isinstance(given, dict) else ())
@@ -55,7 +55,7 @@ def _of(said: dict[str, Any]) -> dict[str, str]:
 
 
 def _is_trusted(project: str) -> bool:
-    """Whether Claude Code's trust dialog was accepted for a folder, or for one that it lies in."""
+    """Whether the user has trusted this folder, or one above it, in Claude Code."""
     directory = os.environ.get("CLAUDE_CONFIG_DIR") or os.environ.get("HOME", "")
     try:
         known = settings_files.values(f"{directory}/.claude.json").get("projects")
@@ -69,9 +69,9 @@ def _is_trusted(project: str) -> bool:
     return False
 
 
-def setting(path: str, variables: dict[str, str]) -> settings_files.Change:
+def setting(path: str, variables: dict[str, str]) -> settings_change.Change:
     """The change that sets variables for hooks in a settings file. Raises StoreError."""
-    return settings_files.editing(path, lambda text: _with(text, variables))
+    return settings_change.editing(path, lambda text: _with(text, variables))
 
 
 def _with(text: str, variables: dict[str, str]) -> str:

@@ -1,9 +1,8 @@
-"""The interpreter itself, past the shims of version managers, and a link that leads to it.
+"""The Python interpreter that runs the hooks, and a link to it that avoids shims.
 
-A shim (pyenv's, asdf's) works out at each call which Python is meant, and takes longer over it than
-four hooks take. So each start of a session leaves a link to the interpreter that runs it, and the
-registered commands of all other events go by that. A start does not: whatever became of the link,
-a start sets it right.
+The shim of a version manager (pyenv, asdf) finds out at each call which Python to run, and takes
+longer than four hooks. So each start of a session makes a link to the interpreter that runs it, and
+the commands of all other events use this link. A start does not use it, so it always repairs it.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from ..disk.durable import TEMPORARY, clean_up, make_directories
 from ..recording import journal
 
 LINK = "python3"
-"""How the link is called, in the directory of the user's key: outside every repository."""
+"""The link's name, in the directory of the user's key: outside every repository."""
 
 
 def interpreter() -> str:
@@ -24,17 +23,17 @@ def interpreter() -> str:
     path = os.path.realpath(sys.executable) if sys.executable else ""
     folder = os.path.dirname(path)
     if any(os.path.exists(f"{place}/pyvenv.cfg") for place in (folder, os.path.dirname(folder))):
-        # An environment of copies: away from its own folder a copy does not find its library.
+        # A virtual environment of copies: outside its own folder, a copy finds no library.
         number = "{}.{}".format(*sys.version_info[:2])
         path = os.path.realpath(f"{sys.base_prefix}/bin/python{number}")
     return path if os.access(path, os.X_OK) else ""
 
 
 def link_interpreter() -> None:
-    """Let the link lead to the interpreter that runs this. Raises OSError.
+    """Point the link at the interpreter that runs this. Raises OSError.
 
-    Not in a directory where others could put a program of theirs in its place; and what is there
-    and no link is the user's own choice.
+    Not in a directory where others could replace the link by a program of theirs. A file in the
+    link's place is the user's own choice, and stays.
     """
     target, key = interpreter(), journal.key_path()
     if not target or not key:

@@ -1,8 +1,8 @@
-"""JSON edited as text: what is added or removed is, every other byte stays as it was.
+"""Edit JSON as text: only what is added or removed changes, every other byte stays.
 
-`parse` gives the value with the place of each part in the text; the functions below it cut and
-insert there, in the file's own indentation and line ends. Adding something behind what is there and
-removing it again gives the same text.
+`parse` returns the value with the position of each part in the text. The functions below it insert
+and cut there, in the file's own indentation and line ends. What is appended and removed again
+leaves the same text.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ DEEPEST = 200
 
 
 class Malformed(ValueError):
-    """The text is no JSON: what was expected where, with line and column."""
+    """The text is not JSON: what is expected where, with line and column."""
 
 
 @dataclass
 class Part:
-    """A value, and where in the text it stands; `begins` is where its key does, in an object.
+    """A value and its position in the text; in an object, its key starts at `begins`.
 
     kind     "object", "array", "string" or "other"
-    members  an object's values and an array's, in order; an object's with their `key`
+    members  the values of an object or an array, in order; in an object with their `key`
     """
 
     kind: str
@@ -45,13 +45,13 @@ class Part:
     members: list[Part] = field(default_factory=list)
 
     def get(self, key: str) -> Part | None:
-        """The member that counts under this key: the last, as every reader of JSON has it."""
+        """The last member of this key: the one that counts for every reader of JSON."""
         found = [member for member in self.members if member.key == key]
         return found[-1] if found and self.kind == "object" else None
 
 
 def position(text: str, at: int) -> str:
-    """Where an offset is, for people: "line 3, column 7"; line ends as editors count them."""
+    """An offset for people: "line 3, column 7", with line ends as editors count them."""
     before = text[:at].replace("\r\n", "\n").replace("\r", "\n").lstrip(BOM)
     return f"line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
 
@@ -116,7 +116,7 @@ class _Parser:
 
 
 def parse(text: str) -> Part:
-    """The value that the text is, a byte order mark before it aside. Raises Malformed."""
+    """Parse a text, which may begin with a byte order mark. Raises Malformed."""
     parser = _Parser(text)
     part = parser.value(parser.space(len(text) - len(text.lstrip(BOM))))
     end = parser.space(part.end)
@@ -130,7 +130,7 @@ def parse(text: str) -> Part:
 
 @dataclass(frozen=True)
 class Style:
-    """How a file is laid out: `indent` is what one level adds, None for all in one line."""
+    """The layout of a file: `indent` is what one level adds, None for all in one line."""
 
     indent: str | None = "  "
     line_end: str = "\n"
@@ -147,7 +147,7 @@ class Style:
 
 
 def style_of(text: str, root: Part) -> Style:
-    """The style that a file's text shows; two spaces where it shows none."""
+    """The style of a file's text; two spaces if it shows none."""
     line_end = "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
     if not root.members:
         return Style(line_end=line_end)
@@ -159,11 +159,11 @@ def style_of(text: str, root: Part) -> Style:
     return Style(None, line_end, colon, "," if colon == ":" else ", ")
 
 
-# --- cutting and inserting ---------------------------------------------------------------------
+# --- insert and cut ----------------------------------------------------------------------------
 
 
 def append(text: str, container: Part, value: Any, style: Style, key: str = "") -> str:
-    """The text with a value added behind all that the container holds, under a key in an object."""
+    """Add a value behind all members of the container, in an object under a key."""
     head = json.dumps(key, ensure_ascii=False) + style.colon if container.kind == "object" else ""
     if container.members:
         end = container.members[-1].end
@@ -184,12 +184,12 @@ def append(text: str, container: Part, value: Any, style: Style, key: str = "") 
 
 
 def replace(text: str, member: Part, value: Any, style: Style) -> str:
-    """The text with another value in the place of one that holds no others."""
+    """Replace a value that has no members."""
     return text[: member.start] + style.write(value, "") + text[member.end :]
 
 
 def _margin_inside(text: str, container: Part) -> str | None:
-    """The space that a member's line begins with; None where members share the bracket's line."""
+    """The indentation of a member's line; None if members share the line of the bracket."""
     ends = [container.start + 1, *(member.end for member in container.members)]
     for end, member in zip(ends, container.members):
         before = text[end : member.begins]
@@ -199,13 +199,13 @@ def _margin_inside(text: str, container: Part) -> str | None:
 
 
 def _margin(text: str, at: int) -> str:
-    """The space that the line of this offset begins with."""
+    """The indentation of the line at this offset."""
     line = text[text.rfind("\n", 0, at) + 1 : at].lstrip(BOM)
     return line[: len(line) - len(line.lstrip(" \t"))]
 
 
 def remove(text: str, container: Part, member: Part) -> str:
-    """The text without one member of a container, and without the comma that parted it."""
+    """Remove a member of a container, and the comma beside it."""
     index = next(i for i, other in enumerate(container.members) if other is member)
     if index:
         return text[: container.members[index - 1].end] + text[member.end :]
@@ -215,7 +215,7 @@ def remove(text: str, container: Part, member: Part) -> str:
 
 
 def walk(part: Part, *above: Part) -> Iterator[tuple[Part, ...]]:
-    """Every part, as the path that leads to it from the outside."""
+    """Every part, as the path to it from the outside."""
     path = (*above, part)
     yield path
     for member in part.members:

@@ -1,4 +1,4 @@
-"""Settings files edited as text: what is ours comes and goes, every other byte stays."""
+"""Our hooks in a settings file's text: they come and go, every other byte stays."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lib.install import json_edit
+from lib.install import hook_commands
 from lib.install import registered as registration
-from lib.install.json_edit import Malformed
 from lib.install.registered import Unfit, is_ours, registered, with_hooks, without
 from tests.conftest import ROOT, SCRIPTS
 
-OURS = registration.personal("/home/you/.workflow-state", "/usr/bin/python3.11")
+OURS = hook_commands.personal("/home/you/.workflow-state", "/usr/bin/python3.11")
 EVENTS = [*SCRIPTS, "Notification", "SubagentStop"]
 SLOW = settings(max_examples=150, deadline=None)
 """A machine may be busy."""
@@ -133,58 +132,6 @@ def test_what_is_added_is_laid_out_as_the_file_is(text):
         assert not re.search(bare, added)
 
 
-@SLOW
-@given(st.text(max_size=30) | files())
-@example("[1,2")
-@example('{"a":1,}')
-@example("\x00")
-@example('"\\ud800"')
-@example("-")
-@example("1.e5")
-@example("01")
-@example('"\t"')
-def test_the_parser_takes_what_json_takes(text):
-    """NaN and the infinities aside, which are not JSON."""
-    try:
-        value = json.loads(text.lstrip("\ufeff"), parse_constant=_refuse)
-    except ValueError:
-        with pytest.raises(Malformed, match=r"^line \d+, column \d+: "):
-            json_edit.parse(text)
-    else:
-        assert value_of(json_edit.parse(text), text) == value
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(name)
-
-
-def value_of(part: json_edit.Part, text: str) -> object:
-    if part.kind == "object":
-        return {member.key: value_of(member, text) for member in part.members}
-    if part.kind == "array":
-        return [value_of(member, text) for member in part.members]
-    return json.loads(text[part.start : part.end])
-
-
-MALFORMED = {
-    '{\n  "a": 1,\n}': "line 3, column 1: '}' where a key in double quotes should be",
-    '{\n  // mine\n  "a": 1\n}': "line 2, column 3: '/' where a key in double quotes should be",
-    '\ufeff{\r\n"a" 1}': "line 2, column 5: '1' where a colon should be",
-    '{"a": tru}': "line 1, column 7: 't' where a value should be",
-    '{"a": "b}': "line 1, column 7: a string with no end",
-    '{"a": 1': "line 1, column 8: the end of the file where a comma or '}' should be",
-    "{} {}": "line 1, column 4: '{' where the end of the file should be",
-    "[" * 300: "line 1, column 202: it nests too deeply",
-}
-
-
-@pytest.mark.parametrize("text", MALFORMED)
-def test_what_is_malformed_is_told_with_line_and_column(text):
-    with pytest.raises(Malformed) as caught:
-        with_hooks(text, OURS)
-    assert str(caught.value).startswith(MALFORMED[text])
-
-
 UNFIT = {
     "[]": "line 1, column 1: the settings must be an object",
     '{"hooks": []}': 'line 1, column 11: "hooks" must be an object',
@@ -222,13 +169,13 @@ def test_the_files_that_are_copied_by_hand_are_recognised():
             assert registered(text).keys() == SCRIPTS.keys()
             assert without(text) == "{}\n"
         for event, groups in example_of(name).items():
-            assert registration.SCRIPTS[event][1] == groups[0]["hooks"][0]["timeout"]
+            assert hook_commands.SCRIPTS[event][1] == groups[0]["hooks"][0]["timeout"]
 
 
 OUR_LINES = [
     *OURS.values(),
-    *registration.shared().values(),
-    *registration.personal("/opt/it's here", "/usr/bin/python3").values(),
+    *hook_commands.shared().values(),
+    *hook_commands.personal("/opt/it's here", "/usr/bin/python3").values(),
     'python3 -I -S "${WORKFLOW_STATE_HOME:-$HOME/.workflow-state}/hooks/stop.py" || exit 1',
     "python3 ~/.workflow-state/hooks/post_tool.py",
     "python3 -I -S /home/you/src/workflow-state/hooks/pre_tool.py",
@@ -268,7 +215,7 @@ def settings_of(lines: dict[str, list[str]]) -> str:
 
 def test_a_start_in_a_folder_of_any_name_is_ours_where_the_rest_of_the_bundle_is():
     here = '"/opt/some bundle"'
-    ours = {event: registration.command(event, here, "python3.9") for event in SCRIPTS}
+    ours = {event: hook_commands.command(event, here, "python3.9") for event in SCRIPTS}
     ours["SessionStart"] = f"python3 -I -S {here}/hooks/session_start.py || exit 1"
     theirs = "python3 -I -S /opt/theirs/hooks/session_start.py || exit 1"
     both = {**{event: [line] for event, line in ours.items()}}

@@ -43,7 +43,7 @@ def test_what_came_with_the_repository_counts_when_its_folder_is_trusted(stored)
     choose(stored.project / ".claude" / "settings.json", WORKFLOW_STATE_STORE="sqlite")
     done = stored.cli("get", "plan")
     assert done.returncode == 1
-    assert "sets WORKFLOW_STATE_STORE, which counts here once you have trusted" in done.stderr
+    assert "sets WORKFLOW_STATE_STORE; this counts here once you have trusted" in done.stderr
     known = stored.home / ".claude.json"
     for folder in (stored.project, stored.project.parent):
         known.write_text(json.dumps({"projects": {str(folder): {"hasTrustDialogAccepted": True}}}))
