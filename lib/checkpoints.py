@@ -20,7 +20,6 @@ from .format.json_text import dumps
 from .format.records import OURS
 from .project import place
 from .recording import journal
-from .recording.change_lists import in_pieces
 from .session import states
 from .session.live import Sessions, checkpoint_name
 from .stores import CHECKPOINTS, KEYS
@@ -387,6 +386,8 @@ def files_records(paths: Any) -> list[Document]:
     if len(set(paths)) != len(paths):
         raise BadValue(f"{FILES} names a path twice; nothing was saved")
     paths = [*dict.fromkeys(map(journal.masked_path, paths))]
+    from .recording.change_lists import in_pieces  # no hook saves a list
+
     pieces = [piece.get("paths", []) for piece in in_pieces({"paths": paths})]
     token = os.urandom(4).hex()
     return [

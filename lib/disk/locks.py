@@ -7,7 +7,6 @@ import os
 import time
 
 from ..errors import Busy, Damaged
-from .quarantine import quarantine
 
 try:
     import fcntl
@@ -32,6 +31,8 @@ def acquire(folder: int | None, file: str, where: str, seconds: float | None = N
     except OSError as error:
         if error.errno not in (errno.ELOOP, errno.EISDIR):
             raise
+        from .quarantine import quarantine  # each stop loads this file, and hardly any needs that
+
         raise Damaged(f"{where}: {error.strerror}; {quarantine(file, folder)}") from None
     try:
         wait(descriptor, where, LOCK_SECONDS if seconds is None else seconds)

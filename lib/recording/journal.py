@@ -45,13 +45,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
+PACKAGES = (
+    ".recording",
+    ".disk",
+    ".format",
+    ".project",
+    ".session",
+    ".events",
+    ".telling",
+    ".install",
+    ".maintenance",
+)
 if __spec__ is None:  # loaded by a hook, by itself: this is the package of what it loads
     __package__ = "lib.recording"
-    folder = __file__[: __file__.rfind("/")]
-    package = sys.modules["lib"] = type(sys)("lib")
-    package.__path__ = [folder[: folder.rfind("/")]]
-    package = sys.modules[__package__] = type(sys)(__package__)
-    package.__path__ = [folder]
+    folder = __file__[: __file__.rfind("/recording/")]
+    # Of these packages nothing but the modules is needed. To look for each one's own file takes a
+    # start and a stop longer than this takes a tool call.
+    for name in ("", *PACKAGES):
+        package = sys.modules["lib" + name] = type(sys)("lib" + name)
+        package.__path__ = [folder + name.replace(".", "/")]
 
 VERSION = 1
 MANUAL = "manual"

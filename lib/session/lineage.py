@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from ..project import place
-from ..recording.client_process import process_start
 from .rules import CONTINUES
 from .states import newest
 
@@ -47,7 +46,11 @@ def is_alive(process: Process | None) -> bool:
     except (OSError, OverflowError):
         return False
     started = process.get("started")
-    return not started or process_start(process["pid"]) == started
+    if not started:
+        return True
+    from ..recording.client_process import process_start
+
+    return bool(process_start(process["pid"]) == started)
 
 
 def condition(live: SessionState) -> str:

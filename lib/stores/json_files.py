@@ -22,11 +22,9 @@ import stat
 
 from ..disk import durable
 from ..disk.locks import LOCK, acquire, release
-from ..disk.quarantine import quarantine
 from ..errors import Damaged, NewerVersion, StoreError
 from ..format.documents import data_of, signed
 from ..recording import journal
-from ..recording.first_use import initialize
 from . import CHECKPOINTS, KEYS, Unshared, document_checks
 from .document_checks import INTENT, examine, refuse_large
 
@@ -56,6 +54,8 @@ class _Folder:
         try:
             descriptor = journal.open_state(self._store.directory, self._create)
             if self._create:
+                from ..recording.first_use import initialize  # a start only reads
+
                 initialize(descriptor)
             if self._collection != KEYS:
                 mode = 0o700 if self._create else 0
@@ -181,6 +181,8 @@ class JsonFiles(Unshared):
         raise Damaged(f"{where} {wrong}; {kept}")
 
     def _quarantine_file(self, collection: str, file: str) -> str:
+        from ..disk.quarantine import quarantine
+
         with _Folder(self, collection) as folder:
             return quarantine(file, folder)
 
