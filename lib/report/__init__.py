@@ -1,1 +1,1 @@
-"""The report, an HTML file: `history` gathers its data, `page` puts them into the page."""
+"""The report: `gather` makes its data from the journals, `page` the HTML file."""

@@ -639,10 +639,10 @@ MUTATIONS = (
     ),
     Mutation(
         "a report of a huge journal stays small",
-        "lib/report/gather.py",
-        "deque(maxlen=room)",
+        "lib/report/session_timeline.py",
+        "deque(maxlen=min(room, SESSION_CALLS))",
         "deque()",
-        "tests/report/test_history.py",
+        "tests/report/test_gather.py",
     ),
     Mutation(
         "rows in a database are proved when they are looked at",

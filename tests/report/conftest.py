@@ -33,3 +33,14 @@ def page_of(world: worlds.World, path: Path) -> Path:
     """A world's report as a file."""
     path.write_text(page(data_of(world)), encoding="ascii")
     return path
+
+
+def only(data: dict) -> dict:
+    """The one session of a report's data."""
+    (session,) = data["sessions"]
+    return session
+
+
+def kinds(session: dict) -> list[str]:
+    """The kinds of a session's marks, in their order."""
+    return [mark["kind"] for mark in session["marks"]]

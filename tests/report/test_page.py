@@ -798,9 +798,9 @@ def test_a_session_of_thousands_of_calls_is_listed_in_parts(reader, tmp_path, mo
 
 
 def test_what_is_left_out_is_said_on_the_page(reader, tmp_path, monkeypatch):
-    from lib.report import gather
+    from lib.report import session_timeline
 
-    monkeypatch.setattr(gather, "SESSION_CALLS", 10)
+    monkeypatch.setattr(session_timeline, "SESSION_CALLS", 10)
     world = worlds.World(tmp_path / "harbour", tmp_path / "home", monkeypatch)
     world.session("s").start().ask("go").read(*(f"{number}.py" for number in range(40)))
     tab = reader.open(page_of(world, tmp_path / "report.html"))
