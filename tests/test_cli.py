@@ -11,14 +11,15 @@ import sys
 
 import pytest
 
-from lib.commands.main import _parser, main
+from lib.commands.main import main
+from lib.commands.parser import build
 from lib.format import records
 from tests.conftest import ROOT
 
 CLI = ROOT / "bin" / "workflow-state"
 VERBS = {
     each.dest
-    for action in _parser()._actions
+    for action in build()._actions
     if isinstance(action, argparse._SubParsersAction)
     for each in action._choices_actions
 }
@@ -458,7 +459,7 @@ def test_an_unknown_option_is_refused_by_its_verb(hooks, verb):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"usage: workflow-state {verb} ")
     assert f"workflow-state {verb}: error: unrecognized arguments: --no%1B[31msuch" in done.stderr
-    assert f"`workflow-state {verb} --help` tells more\n" in done.stderr
+    assert f"see `workflow-state {verb} --help`\n" in done.stderr
     assert list(hooks.project.iterdir()) == []
 
 

@@ -14,7 +14,7 @@ import time
 import pytest
 
 from lib.commands.completion import candidates
-from lib.commands.main import _parser
+from lib.commands.parser import build
 from tests.conftest import ROOT, Hooks, absent
 
 SHELLS = ("bash", "zsh", "fish")
@@ -173,7 +173,7 @@ def parsers(parser: argparse.ArgumentParser, *words: str):
 
 
 def test_every_command_and_option_is_offered_with_its_help():
-    root = _parser()
+    root = build()
     for words, parser in parsers(root):
         offered = dict(candidates(root, [*words, "-"]))
         known = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.commands.main import VERSION
+from lib.commands.parser import VERSION
 from tests.conftest import ROOT, SCRIPTS
 from tests.installing import FILES, Installed
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.commands.main import VERSION
+from lib.commands.parser import VERSION
 from lib.maintenance import retention
 from lib.recording import journal
 from lib.session import fold, states

@@ -21,7 +21,7 @@ from lib.recording import journal
 from lib.session.states import empty
 from lib.state import State
 from lib.terminal import width as fitting
-from lib.terminal.view import View
+from lib.terminal.watch_view import View
 from tests.conftest import ROOT, absent
 from tests.terminal import SECONDS, Terminal
 
@@ -77,7 +77,7 @@ def test_shows_the_session_and_goes_on_with_it(worked):
         assert terminal.wait() == 0
 
 
-def test_tells_of_a_checkpoint_that_is_made_meanwhile(hooks):
+def test_shows_a_checkpoint_that_is_made_meanwhile(hooks):
     hooks.prompt("s", "go")
     with watching(hooks) as terminal:
         terminal.until("saved     none yet")
@@ -234,7 +234,7 @@ def test_only_what_the_journal_grew_by_is_read(worked, monkeypatch):
     monkeypatch.setenv("HOME", str(worked.home))
     state = State(worked.directory, "")
     watched = Watched(state, "")
-    watched.look(time.time())
+    watched.read(time.time())
     watched._due = None
     read = []
     real = records.read_line
@@ -244,7 +244,7 @@ def test_only_what_the_journal_grew_by_is_read(worked, monkeypatch):
         return real(line, session, key)
 
     monkeypatch.setattr(records, "read_line", counted)
-    watched.look(time.time())
+    watched.read(time.time())
     assert read == []
     watched._glimpses = {"s": (0.0, None)}
     watched._named = "s"
@@ -254,7 +254,7 @@ def test_only_what_the_journal_grew_by_is_read(worked, monkeypatch):
         journal.write(str(worked.directory), "s", facts)
         os.utime(path, (0, path.stat().st_mtime + number))
         read.clear()
-        view = watched.look(time.time())
+        view = watched.read(time.time())
         assert len(read) == 1
         assert len(view.live["in_flight"]) == number
 

@@ -1,4 +1,4 @@
-"""What a command answers, and how times and lists are put for people."""
+"""The output of a command, its times and tables for people, and the parser of its arguments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Answer = Union[tuple[Any, list[str]], tuple[Any, list[str], int]]
     """Data for programs, lines for people; and the exit status where it is not 0."""
     Command = Callable[[Any, argparse.Namespace], Optional[Answer]]
-    """Takes the State, or None where `stateless` asked for none; gives None when it has printed."""
+    """Takes the State, or None for a `stateless` command; returns None when it has printed."""
 
 
 _AGE = re.compile(r"([0-9]{1,6})([hdw])")
@@ -29,7 +29,7 @@ _HOURS = {"h": 1, "d": 24, "w": 168}
 
 
 class Help(argparse.HelpFormatter):
-    """Paragraphs in the terminal's width; those with an indented line stay as they are laid out."""
+    """Paragraphs in the width of the terminal; one with an indented line keeps its layout."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return "\n\n".join(
@@ -41,7 +41,7 @@ class Help(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that prints as the commands print, and whose errors say where to read more."""
+    """A parser that prints as the commands do; its errors name --help."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if message and file is sys.stdout:
@@ -53,12 +53,12 @@ class Parser(argparse.ArgumentParser):
         self.exit(
             2,
             f"{self.format_usage()}{self.prog}: error: {printable(message)}; "
-            f"`{self.prog} --help` tells more\n",
+            f"see `{self.prog} --help`\n",
         )
 
 
 def write(text: str) -> None:
-    """Write to stdout at once: what cannot be written is this command's failure to tell.
+    """Write to stdout, and flush it, so that an error is this command's.
 
     Raises StoreError and OSError.
     """
@@ -68,7 +68,7 @@ def write(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as error:
-        # Python would try again while it exits, and say so in its own words.
+        # Python would flush again while it exits, and print a traceback.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         error.filename = error.filename or "stdout"
         raise
@@ -85,9 +85,9 @@ def add(
 ) -> argparse.ArgumentParser:
     """Add a command to the parser.
 
-    `text` is its line in the list, and the head of its --help; `more` is what follows there, and
-    `end` what stands below the arguments, both as they are laid out. Where `end` tells no exit
-    status it is the common one.
+    text  its line in the list of commands, and the head of its --help
+    more  what follows the head, with its layout
+    end   what stands below the arguments, with its layout; main adds the common exit status
     """
     head = text[0].upper() + text[1:] + "."
     parser: argparse.ArgumentParser = commands.add_parser(
@@ -103,7 +103,7 @@ def add(
 
 
 def file_name(text: str) -> str:
-    """The name of a file as it is typed: not "", which an unset variable of a script is."""
+    """The name of a file as it is typed: not "", the value of an unset variable in a script."""
     if not text:
         raise argparse.ArgumentTypeError("it is empty: name a file, or - for a pipe")
     return text
@@ -118,7 +118,7 @@ def when(at: str | None, to: str = "seconds") -> str:
 
 
 def since(text: str) -> float:
-    """A time as it is typed, or so long ago, in seconds since the epoch."""
+    """A time or an age as it is typed, in seconds since the epoch."""
     age = _AGE.fullmatch(text)
     if age:
         return time.time() - int(age[1]) * _HOURS[age[2]] * 3600

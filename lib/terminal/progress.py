@@ -1,6 +1,6 @@
-"""Progress of long work: one line on a terminal's stderr that is gone when the work is done.
+"""Progress of long work: one line on stderr, removed when the work is done.
 
-Nothing where stderr is no terminal, and nothing for what ends at once.
+It shows nothing where stderr is no terminal, and nothing for work that ends at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LINE = "\r\x1b[K"
 
 
 class Progress:
-    """What is being done, and how far it is; as a context, it takes its line away at the end."""
+    """What is being done, and how far it is. At the end of a `with` it removes its line."""
 
     def __init__(self, what: str = "") -> None:
         self.what = what
@@ -36,18 +36,18 @@ class Progress:
         self.clear()
 
     def bytes(self, done: int, of: int = 0) -> None:
-        """Tell how many bytes are done, and of how many where that is known."""
+        """Show how many bytes are done, and of how many where that is known."""
         if of > 0:
-            self.tell(f"{min(100, done * 100 // of)} % of {size(of)}")
+            self.show(f"{min(100, done * 100 // of)} % of {size(of)}")
         else:
-            self.tell(size(done))
+            self.show(size(done))
 
     def items(self, done: int, of: int) -> None:
-        """Tell how many of so many are done."""
-        self.tell(f"{done} of {of}")
+        """Show how many of so many are done."""
+        self.show(f"{done} of {of}")
 
-    def tell(self, how_far: str) -> None:
-        """Show the line anew, unless that was a moment ago."""
+    def show(self, how_far: str) -> None:
+        """Show the line anew, at most every EVERY seconds."""
         now = time.monotonic()
         if not self._shows or now < self._next:
             return
@@ -60,7 +60,7 @@ class Progress:
         self._write(_LINE + cut(f"{self.what}: {how_far}", width - 1))
 
     def clear(self) -> None:
-        """Take the line away: something else is about to be printed."""
+        """Remove the line: something else is about to be printed."""
         if self._shown:
             self._shown = False
             self._write(_LINE)
@@ -70,7 +70,7 @@ class Progress:
             sys.stderr.write(text)
             sys.stderr.flush()
         except OSError:
-            self._shows = False  # the terminal has gone; the work goes on
+            self._shows = False  # the terminal is closed; the work goes on
 
 
 def size(count: int) -> str:

@@ -1,8 +1,8 @@
-"""The status line: where the work stands, on the one line that Claude Code shows below its prompt.
+"""The status line: the state of the session, on the one line below the prompt of Claude Code.
 
-The client runs it every few moments, and somebody else's line may be built around it. So it is a
-guest: it prints one line that fits, or an empty one, and exits 0, whatever goes wrong; it takes a
-bounded time, changes nothing on the disk, and loads as little as the hooks do.
+The client runs it every few moments, and a person's own status line may contain it. So it prints
+one line that fits, or an empty one, and exits 0, whatever goes wrong. It takes a bounded time,
+changes nothing on the disk, and loads as little as the hooks do.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from ..format.types import Call, Live
 
     Piece = tuple[str, str, str, int]
-    """What the line says of one thing: in words, in short, its colour, its rank: 0 matters most."""
+    """A piece of the line: in words, in short, its colour, and its rank. Rank 0 matters most."""
 
 
 SECONDS = 1.0
-"""The line is worth no more of anybody's time; the client asks again soon."""
+"""The longest that the line may take; the client runs it again soon."""
 
 UNREAD = 1 << 17
-"""Bytes of the journal, behind the last checkpoint, that are looked at: hundreds of records."""
+"""Bytes of the journal, after the last checkpoint, that are read: hundreds of records."""
 
 LOOKED_AT = 10
-"""Files that are compared with the disk, the newest: by size and time, not by contents."""
+"""How many of the newest files are compared with the disk, by size and time."""
 
 SUBJECT = 40
 MARGIN = 4
@@ -50,7 +50,7 @@ COLOURS = ("auto", "always", "never")
 
 
 def options(arguments: list[str]) -> dict[str, Any] | None:
-    """What the arguments ask for; None for those that only the whole command line can answer."""
+    """The options in the arguments; None for those that need the whole command line."""
     found: dict[str, Any] = dict(DEFAULTS)
     rest = iter(arguments)
     for argument in rest:
@@ -75,12 +75,12 @@ def main(arguments: list[str]) -> None:
 
 
 def leave(code: int) -> NoReturn:
-    """Leave without tearing the interpreter down, which takes a sixth of its start."""
+    """Exit at once: to finalize the interpreter takes a sixth of its start."""
     os._exit(code)
 
 
 def run(segment: bool, color: str, session: str | None, dir: str | None) -> int:  # noqa: A002
-    """Print the line; the exit status: 0, but for a failure that a person at a terminal sees."""
+    """Print the line; the exit status: 1 for a failure on a terminal, else 0."""
     by_hand = os.isatty(1)
     line, status = answer(segment, color, session, dir, by_hand)
     _print(line if segment and not by_hand else line + "\n")
@@ -90,7 +90,7 @@ def run(segment: bool, color: str, session: str | None, dir: str | None) -> int:
 def answer(
     segment: bool, color: str, session: str | None, directory: str | None, by_hand: bool
 ) -> tuple[str, int]:
-    """The line and the exit status. A failure is told on stderr only to who looks on."""
+    """The line and the exit status. A failure is printed on stderr only on a terminal."""
     try:
         signal(SIGALRM, _give_up)
         setitimer(ITIMER_REAL, SECONDS)
@@ -126,11 +126,11 @@ def _print(text: str) -> None:
     try:
         os.write(1, text.encode(encoding, "backslashreplace"))
     except OSError:
-        pass  # nobody is there to read it
+        pass  # the reader has closed it
 
 
 def _given(data: bytearray) -> dict[str, Any]:
-    """What the client tells, {} for anything else: a line without it is better than none."""
+    """The JSON of the client; {} for anything else, as a line without it is better than none."""
     try:
         return journal.parse(data.decode("utf-8", "replace"))
     except journal.Unusable:
@@ -138,14 +138,14 @@ def _given(data: bytearray) -> dict[str, Any]:
 
 
 def _width(given: dict[str, Any], by_hand: bool) -> int:
-    """The columns there are for the line; 0 when nobody says."""
+    """The columns for the line; 0 when they are unknown."""
     message = journal.environment("COLUMNS")
     if message.isascii() and message.isdigit() and len(message) < 6 and int(message):
         return max(1, int(message) - MARGIN) if given else int(message)
     return os.get_terminal_size(1).columns if by_hand else 0
 
 
-# --- what there is to say ----------------------------------------------------------------------
+# --- the pieces --------------------------------------------------------------------------------
 
 OFF = [("recording is off", "off", "2", 0)]
 NOTHING = [("nothing recorded yet", "", "2", 0)]
@@ -183,7 +183,7 @@ def _drifted(project: str, live: Live) -> int:
 
 
 def pieces(live: Live, drifted: int, now: float) -> list[Piece]:
-    """What the line says, in its order."""
+    """The pieces of the line, in their order."""
     found: list[Piece] = []
     phase = printable(live["current_phase"] or "no phase yet")
     pinned = " (pinned)" if live["phase_pinned"] else ""
@@ -216,7 +216,7 @@ def _brief(age: str) -> str:
     return age.removesuffix(" ago").replace(" min", "m").replace(" ", "")
 
 
-# --- how it is put -----------------------------------------------------------------------------
+# --- the line ----------------------------------------------------------------------------------
 
 BETWEEN = " | "
 WORDS, SHORT, OUT = 0, 1, 2
@@ -226,7 +226,8 @@ WORDS, SHORT, OUT = 0, 1, 2
 def render(said: list[Piece], width: int, segment: bool, coloured: bool) -> str:
     """The pieces on one line of at most `width` columns, or of any number when that is 0.
 
-    What matters least is put in short first; when all is, it is left out first; the last is cut.
+    Where it is too long, the pieces that matter least get short first, then they are left out. The
+    last one is cut.
     """
     between = " " if segment else BETWEEN
     form = dict.fromkeys([rank for *_, rank in said], SHORT if segment else WORDS)
@@ -246,7 +247,7 @@ def render(said: list[Piece], width: int, segment: bool, coloured: bool) -> str:
 
 
 def _chosen(said: list[Piece], form: dict[int, int]) -> list[tuple[str, str]]:
-    """Texts and colours, each piece in its form; some have nothing to say in short."""
+    """Texts and colours, each piece in its form; some have no short one."""
     taken = [(piece, form[piece[3]]) for piece in said]
     return [
         ((words, short)[its], colour)

@@ -1,6 +1,6 @@
-"""Text made to fit a terminal: how many columns it takes, and its head in so many.
+"""The width of text on a terminal: its columns, text cut to so many, and its colour.
 
-Expects printable text (`quoting.printable`): what moves the cursor takes no column here.
+Expects printable text (`quoting.printable`), without anything that moves the cursor.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def columns(text: str) -> int:
 
 
 def cut(text: str, most: int) -> str:
-    """A text, or as much of its head as fits so many columns, with "..." where there is room."""
+    """A text, or the part of its head that fits so many columns, with "..." where there is room."""
     if columns(text) <= most:
         return text
     dots = "..." if most > 6 else ""
@@ -24,7 +24,7 @@ def cut(text: str, most: int) -> str:
 
 
 def cut_head(text: str, most: int) -> str:
-    """The same of its tail: of a path that tells more."""
+    """The same of its tail, which matters more in a path."""
     if columns(text) <= most:
         return text
     dots = "..." if most > 6 else ""
@@ -51,15 +51,15 @@ def _width(letter: str) -> int:
 
 
 def paint(text: str, colour: str) -> str:
-    """A text between an SGR sequence (ECMA-48) and its end; as it is without a colour."""
+    """A text in a colour, an SGR sequence (ECMA-48); without a colour as it is."""
     return f"\x1b[{colour}m{text}{RESET}" if colour and text else text
 
 
 def wants_colour(choice: str, terminal: bool, variables: dict[str, str]) -> bool:
-    """Whether to colour: as --color says, else the environment, else where a terminal shows it.
+    """Whether to colour: by --color, else by the environment, else where stdout is a terminal.
 
-    `choice` is "always", "never" or "auto"; `terminal` whether one shows what is printed.
-    NO_COLOR, where it is not empty, goes before FORCE_COLOR and CLICOLOR_FORCE.
+    `choice` is "always", "never" or "auto". NO_COLOR, where it is not empty, wins over FORCE_COLOR
+    and CLICOLOR_FORCE.
     """
     if choice != "auto":
         return choice == "always"

@@ -569,14 +569,14 @@ MUTATIONS = (
     ),
     Mutation(
         "watch leaves the terminal as it was",
-        "lib/commands/watch.py",
+        "lib/terminal/watch_screen.py",
         "                termios.tcsetattr(0, termios.TCSANOW, self._modes)\n",
         "                pass\n",
         "tests/test_watch.py -k as_before",
     ),
     Mutation(
         "watch has its keys again after a stop from outside",
-        "lib/commands/watch.py",
+        "lib/terminal/watch_screen.py",
         "        if self._modes:\n            self._take_keys()\n",
         "",
         "tests/test_watch.py -k stop_from_outside",

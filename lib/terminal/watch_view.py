@@ -1,4 +1,4 @@
-"""What `watch` shows: a session and its neighbours -> lines that fit a terminal. Pure.
+"""The lines of `watch`: a session's state, and the other sessions, in any size. Pure.
 
 A line is a list of spans, each a text and its colour.
 """
@@ -39,7 +39,7 @@ class View:
     others    glimpses of the other sessions that are alive
     now       seconds since the epoch
     trouble   what could not be read, "" for nothing
-    named     the session that was asked for, "" for none in particular
+    named     the session that a person named, "" for none
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class View:
         failures = [each for each in reversed(live["failures"]) if "resolved" not in each]
         files = live["files_processed"]
         read = f", {len(live['files_read'])} read" if live["files_read"] else ""
-        # Of a session that crashed none runs any more, and nothing tells how far it came.
+        # After a crash no call runs any more, and no record says how far it came.
         running = "Cut off by a crash" if self.standing == CRASHED else "Running"
         return [
             (running, [self._running(call) for call in reversed(live["in_flight"])]),
@@ -153,10 +153,10 @@ MOST = 200
 """Lines of files that any terminal has room for."""
 
 TAIL = "path"
-"""In place of a colour: what does not fit is cut off at its head."""
+"""In place of a colour: a text that does not fit is cut at its head."""
 
 FILES = 2
-"""Which section it is, and the one that may be long."""
+"""The index of the section that may be long."""
 
 _ORDER = (0, FILES, 1, 3)
 """Sections by importance: what runs, files, failures, others."""
@@ -167,10 +167,10 @@ ROOMY, FEW = 18, 5
 
 
 def fitted(sections: list[Section], room: int) -> list[Line]:
-    """The sections in so many lines, each less of its last lines; with gaps where there is room.
+    """The sections in at most `room` lines, with gaps between them where there is room.
 
-    First each gets its title and a line, the more important ones before; then the rest of what
-    is seldom long, then files.
+    First each section gets its title and a line, the more important ones before. Then the sections
+    that are seldom long get their other lines, then the files. What does not fit is cut at the end.
     """
     shown = [0] * len(sections)
     gaps = sum(1 for _, items in sections if items)

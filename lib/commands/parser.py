@@ -1,0 +1,131 @@
+"""The arguments of the command line: a parser of all commands."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..terminal.output import Help, Parser
+from . import (
+    checkpoints,
+    completion,
+    doctor,
+    keys,
+    log,
+    migrate,
+    phase,
+    prune,
+    queries,
+    report,
+    sessions,
+    setup,
+    status,
+    statusline,
+    sync,
+    transfer,
+    trust,
+    watch,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VERSION = "0.1.0"
+
+_DESCRIPTION = "Show what Claude did in this project, and change what is kept of it."
+_EPILOG = """\
+Without a command it runs `status`. `workflow-state COMMAND --help` describes each command. The
+session of a command is the one that Claude Code names in CLAUDE_CODE_SESSION_ID, else the one that
+was active last; --session names another.
+
+examples:
+  workflow-state install         record what Claude does in this project
+  workflow-state                 see where the work stands
+  workflow-state doctor          find out why it does not
+
+files:
+  .claude/state/                 what was recorded in a project; delete it and it starts afresh
+  .claude/workflow-state.json    a project's own rules for phases
+  ~/.local/state/workflow-state/ your key, and settings as they were before `install`
+
+environment:
+  WORKFLOW_STATE=off             the hooks do nothing
+  WORKFLOW_STATE_DIR             the state directory, in place of .claude/state
+  The others are in docs/configuration.md.
+
+exit status:
+  0   done
+  1   something failed; one line on stderr says what, where, and what to do; with --json, stdout
+      has an object with "error"; docs/json.md has the others
+  2   wrong arguments
+  130 interrupted
+"""
+
+_STATUS = """\
+exit status: 0; 1 when it failed, and one line on stderr says why; 2 for wrong arguments; 130 when
+it was interrupted
+"""
+
+
+def build() -> Parser:
+    """A parser of the options and of every command."""
+    json_, session, directory = (argparse.ArgumentParser(add_help=False) for _ in range(3))
+    json_.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
+    session.add_argument(
+        "--session", metavar="ID", default=argparse.SUPPRESS, help="the session to use"
+    )
+    directory.add_argument(
+        "--dir",
+        metavar="DIR",
+        default=argparse.SUPPRESS,
+        help="the state directory (default: $WORKFLOW_STATE_DIR, or the project's .claude/state)",
+    )
+    common = [json_, session, directory]
+    parser = Parser(
+        prog="workflow-state",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=Help,
+        parents=common,
+    )
+    parser.add_argument("--version", action="version", version=f"workflow-state {VERSION}")
+    parser.set_defaults(run=status.status, stateless=False)
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
+    for module in (
+        status,
+        log,
+        sessions,
+        queries,
+        checkpoints,
+        keys,
+        phase,
+        report,
+        sync,
+        migrate,
+        trust,
+        statusline,
+        watch,
+        prune,
+        transfer,
+    ):
+        module.register(commands, common)
+    for module in (setup, doctor):
+        module.register(commands, [json_, directory])
+    completion.register(commands, [json_])
+    for each in commands.choices.values():
+        if "exit status:" not in (each.epilog or ""):
+            each.epilog = f"{each.epilog or ''}\n\n{_STATUS}".strip()
+    parser.set_defaults(parser=parser)
+    return parser
+
+
+def parse(argv: Sequence[str] | None, arguments: argparse.Namespace) -> None:
+    """Add what the arguments say to a namespace. Exits with 2 for wrong arguments."""
+    parser = build()
+    _, unknown = parser.parse_known_args(argv, arguments)
+    refuse = getattr(arguments, "refuse", parser.error)
+    if unknown:
+        refuse(f"unrecognized arguments: {' '.join(unknown)}")
+    for name in ("dir", "session"):
+        if getattr(arguments, name) == "":  # an unset variable, say: no other one is meant
+            refuse(f"--{name} is empty")
