@@ -1,0 +1,4 @@
+"""Retention, export and import, migration, trust.
+
+It may import `telling` and the layers below.
+"""

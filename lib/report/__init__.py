@@ -1,1 +1,4 @@
-"""The report: `gather` makes its data from the journals, `page` the HTML file."""
+"""The HTML report.
+
+It may import `telling` and the layers below. `gather` makes the data, `page` the file.
+"""

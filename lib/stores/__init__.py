@@ -1,6 +1,7 @@
-"""The port: where keys and checkpoints live, and what can go wrong there.
+"""Where keys and checkpoints are: the port, JSON files, SQLite, Redis.
 
-A store holds documents, dicts that JSON can hold, in two collections: KEYS and CHECKPOINTS.
+It may import `project` and the layers below. This module is the port. A store holds documents,
+dicts that JSON can hold, in two collections: KEYS and CHECKPOINTS.
 Every store raises `StoreError` and its kinds, and returns None for what is absent: absent is never
 mistaken for broken. A store that shares nothing with other machines inherits from `Unshared`.
 """

@@ -1,0 +1,4 @@
+"""The text for Claude.
+
+It may import `state` and the layers below.
+"""

@@ -1,0 +1,1 @@
+"""The Redis store: the SQLite store of this machine, and its exchange with other machines."""
