@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from ..terminal.output import add, table, when
+from ..terminal.output import table, when
+from .arguments import add
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..state import State
-    from ..terminal.output import Answer
+    from .arguments import Answer
 
 
 _CHECKPOINT = """\

@@ -16,14 +16,14 @@ from ..recording import journal
 from ..session.rules import PHASES
 from ..state import State, StateError
 from ..stores import CHECKPOINTS
-from ..terminal.output import add
+from .arguments import add
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ..terminal.output import Answer
+    from .arguments import Answer
 
 _PROGRAM = os.path.realpath(f"{__file__}/../../../bin/workflow-state")
 

@@ -6,14 +6,15 @@ import os
 
 from ..errors import StoreError
 from ..recording import journal
-from ..terminal.output import add, table
+from ..terminal.output import table
+from .arguments import add
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from typing import Any
 
-    from ..terminal.output import Answer
+    from .arguments import Answer
 
 _MORE = """\
 One line per check: ok, note (for you to know) or mend, with what to do behind an arrow. It changes

@@ -9,7 +9,7 @@ from collections import deque
 from ..format.records import Replay
 from ..project import place
 from ..state import UnknownSession
-from ..terminal.output import add
+from .arguments import add
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..format.types import Record
     from ..state import State
-    from ..terminal.output import Answer
+    from .arguments import Answer
 
 _NAMED = (
     "tool",

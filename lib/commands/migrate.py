@@ -10,8 +10,8 @@ from ..maintenance.migration import migrate as move
 from ..recording.journal import environment
 from ..session.lineage import running
 from ..stores.open import holds_password, is_shared, kind, without_password
-from ..terminal.output import add
 from ..terminal.progress import Progress
+from .arguments import add
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..state import State
-    from ..terminal.output import Answer
+    from .arguments import Answer
 
 _MORE = """\
 The store in use is only read, and stays as it is. The new one gets the same keys, and no others;

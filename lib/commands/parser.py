@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from ..terminal.output import Help, Parser
 from . import (
     checkpoints,
     completion,
@@ -25,6 +24,7 @@ from . import (
     trust,
     watch,
 )
+from .arguments import Help, Parser
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

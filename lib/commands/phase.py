@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..terminal.output import add, when
+from ..terminal.output import when
+from .arguments import add
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..state import State
-    from ..terminal.output import Answer
+    from .arguments import Answer
 
 
 _PHASE = """\

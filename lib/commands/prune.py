@@ -13,15 +13,16 @@ from ..session.lineage import is_running
 from ..session.live import checkpoint_name
 from ..state import StateError
 from ..telling.context import ago
-from ..terminal.output import add, table
+from ..terminal.output import table
 from ..terminal.progress import Progress, size
+from .arguments import add
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from ..state import State
-    from ..terminal.output import Answer
+    from .arguments import Answer
 
 _DESCRIPTION = f"""\
 Remove sessions that have not been active for long, each with its journal and its own checkpoint.

@@ -9,7 +9,8 @@ from ..errors import StoreError
 from ..recording import journal
 from ..session import across
 from ..session.describe import describe
-from ..terminal.output import add, since, table, when
+from ..terminal.output import table, when
+from .arguments import add, since
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..state import State
-    from ..terminal.output import Answer
+    from .arguments import Answer
 
 SECONDS = 5.0
 """What a server of other machines' sessions is waited for."""

@@ -12,14 +12,14 @@ from ..recording import journal
 from ..report.gather import gather
 from ..report.page import MARK, page
 from ..state import StateError, UnknownSession
-from ..terminal.output import add, file_name, since
+from .arguments import add, file_name, since
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from ..state import State
-    from ..terminal.output import Answer
+    from .arguments import Answer
 
 NAME = "report.html"
 

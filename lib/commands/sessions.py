@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..errors import StoreError
 from ..session.lineage import fleet
-from ..terminal.output import add, table, when
+from ..terminal.output import table, when
+from .arguments import add
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..state import State
-    from ..terminal.output import Answer
+    from .arguments import Answer
 
 SECONDS = 5.0
 

@@ -7,7 +7,7 @@ import os
 from ..errors import StoreError
 from ..events.session_start import command_line
 from ..recording import journal
-from ..terminal.output import add
+from .arguments import add
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..install.install import Place
     from ..install.settings_change import Change
-    from ..terminal.output import Answer
+    from .arguments import Answer
 
 _INSTALL = """\
 Registers the hooks in a settings file of Claude Code. Every other byte of the file stays. By

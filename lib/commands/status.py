@@ -5,7 +5,8 @@ from __future__ import annotations
 from ..session.describe import describe, shortened
 from ..session.lineage import condition
 from ..state import UnknownSession
-from ..terminal.output import add, table, when
+from ..terminal.output import table, when
+from .arguments import add
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from ..format.types import Call, FileRow, SessionState
     from ..state import State
-    from ..terminal.output import Answer
+    from .arguments import Answer
 
 
 _STATUS = """\

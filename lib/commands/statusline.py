@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 
 from ..terminal import statusline as line
-from ..terminal.output import add
+from .arguments import add
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from ..state import State
-    from ..terminal.output import Answer
+    from .arguments import Answer
 
 _DESCRIPTION = """\
 Read the JSON that Claude Code gives a status line on stdin, and print where the session stands, on

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..terminal.output import add
+from .arguments import add
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..state import State
-    from ..terminal.output import Answer
+    from .arguments import Answer
 
 SECONDS = 600.0
 """The time for all that is pending. A server that does not answer is given up far sooner."""

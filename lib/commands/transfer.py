@@ -16,15 +16,15 @@ from ..maintenance.importing import KEPT, LONGER, NEW, SAME, Staging
 from ..session.lineage import is_running
 from ..state import StateError
 from ..stores import CHECKPOINTS, KEYS
-from ..terminal.output import add, file_name
 from ..terminal.progress import Progress, size
+from .arguments import add, file_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
     from ..state import State
-    from ..terminal.output import Answer
+    from .arguments import Answer
 
 _EXPORT = """\
 Write all keys, checkpoints and journals of this project to one file, as a backup or for another

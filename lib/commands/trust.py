@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..maintenance.trust import adopt
-from ..terminal.output import add
+from .arguments import add
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..state import State
-    from ..terminal.output import Answer
+    from .arguments import Answer
 
 
 _MORE = """\

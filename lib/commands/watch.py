@@ -11,12 +11,12 @@ from ..project import place
 from ..recording import journal
 from ..session import lineage
 from ..state import StateError
-from ..terminal.output import add
 from ..terminal.statusline import COLOURS
 from ..terminal.watch_screen import Screen
 from ..terminal.watch_view import View
 from ..terminal.width import wants_colour
 from . import status
+from .arguments import add
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..format.types import Live, SessionState
     from ..state import State
-    from ..terminal.output import Answer
+    from .arguments import Answer
 
 _DESCRIPTION = """\
 Show the state of a session until you quit: its phase, the calls that run and for how long, the
