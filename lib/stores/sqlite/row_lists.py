@@ -1,7 +1,7 @@
 """The rows of sessions' tables in the database: found as of a mark, added, and cleaned up.
 
-Rows are only ever added, under the next mark of their list. A table of an older mark that goes on
-after others have added to its list first puts back what these changed.
+A list only gets new rows, under its next mark. A table of an older mark, to whose list others have
+added, first puts back what they changed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .rows import Kept
 
 RETIRED = 3600
-"""Seconds for which a row that no checkpoint needs is left to readers who began before."""
+"""Seconds for which a row that no checkpoint needs stays, for readers that began before."""
 
 PORTION = 5000
 """Rows that are read at a time, or that one step of a cleanup removes."""
@@ -98,7 +98,7 @@ class Lists:
             return cursor, cursor.fetchmany(PORTION)
 
     def _execute(self, statement: str, values: tuple[object, ...]) -> Any:
-        """Ask the database that is open: references are of that one, whatever lies there now."""
+        """Ask the open database: the references are of that one, whatever is at the path now."""
         database = self.database.current or self.database.open()
         if database is None:
             raise StoreError(f"{self.path} was removed while it was read")
@@ -157,7 +157,7 @@ class Lists:
         return ref
 
     def _since(self, ref: Ref, but: set[str]) -> dict[str, Kept | None]:
-        """How the rows were as of a mark that others have changed since."""
+        """The rows as of a mark, of those that others have changed since."""
         names = self._execute(
             "SELECT DISTINCT name FROM rows WHERE list = ? AND since > ?", (ref.list, ref.mark)
         )
@@ -173,7 +173,7 @@ class Lists:
         self._execute("UPDATE lists SET head = ?, at = ? WHERE id = ?", (ref.mark, now, ref.list))
 
     def _store_whole(self, session: str, member: str, rows: dict[str, str]) -> Ref:
-        """Store a table that is in memory: what differs from the session's newest list, or all."""
+        """Store a table from memory: its difference to the session's newest list, or all of it."""
         found = self._execute(_NEWEST_LIST, (session, member, MOST)).fetchone()
         key = records.users_key()
         if found:
@@ -194,9 +194,9 @@ class Lists:
         return ref
 
     def _standing(self, ref: Ref, rows: dict[str, str], key: bytes) -> Rows | None:
-        """The table of a list's head with what makes it these rows.
+        """The table of a list's head, changed to these rows.
 
-        None where the order forbids it, or where they have so little in common that it costs more.
+        None where their order differs, or where they have too little in common.
         """
         standing: dict[str, Kept] = {}
         for portion in self.all_rows(ref):
@@ -226,7 +226,7 @@ class Lists:
         return table
 
     def clean_up(self, before: int) -> int:
-        """One step of it: how many rows went."""
+        """One step of a cleanup; how many rows it removed."""
         removed: int = self._execute(_UNNEEDED, (before, PORTION)).rowcount
         for (list_,) in self._execute(_UNUSED, (before,)).fetchall():
             if removed < PORTION:

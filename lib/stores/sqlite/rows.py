@@ -1,8 +1,8 @@
-"""A session's table whose rows stay in a database until somebody looks at them.
+"""A session's table whose rows stay in the database until they are read.
 
-A checkpoint of a million files does not hold them: it holds a `Ref`, which says as of which mark
-of which list they count, how many they are, and sums that tell whether they are all there. A turn
-looks at a few rows and changes a few, and nothing else is read or written.
+A checkpoint of a million files holds a `Ref` in their place: a list, a mark, the number of rows,
+and sums that prove that no row is missing. A turn reads and changes a few rows, and touches no
+others.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ if TYPE_CHECKING:
 
 SUMS = (1 << 64) - 1
 MOST = (1 << 62) - 1
-"""The largest mark, count or place: with what is added to it the engine's numbers still hold it."""
+"""The largest mark, count or place; a sum with it still fits the engine's integers."""
 
 
 def name_of(path: str) -> str:
-    """A path as it is stored: as JSON has it, less the quotes."""
+    """A path as it is stored: JSON without the quotes."""
     return encode_basestring_ascii(path)[1:-1]
 
 
@@ -56,7 +56,7 @@ def path_of(name: str) -> str:
 
 
 def check_of(name: str, place: int, row: str, key: bytes) -> str:
-    """The check value of a row: it is under this name, at this place, and whose it is."""
+    """The check value of a row, which covers its name, its place and its writer."""
     return journal.check(name, f"{place}\n{row}".encode(), key)
 
 
@@ -71,7 +71,7 @@ def path_weight(name: str, place: int) -> int:
 
 
 def _trust(name: str, kept: Kept, key: bytes) -> str:
-    """What a row is worth: a database that was planted may have anything in its place."""
+    """The trust in a row: a planted database may have anything in its place."""
     place, row, check = kept
     if not (type(name) is type(row) is type(check) is str and type(place) is int):
         return records.DAMAGED
@@ -189,10 +189,10 @@ class Rows(Table):
         return None if name in self._gone else self.stored(name)
 
     def _stored(self) -> Iterator[tuple[str, Kept]]:
-        """All stored rows in their order, with proof that they are all. Raises Damaged."""
+        """All stored rows in their order; none may be missing. Raises Damaged."""
         count = rows = 0
         for found in self.source.all_rows(self.ref):
-            self._found = {}  # only what is being looked at: a million rows would fill the memory
+            self._found = {}  # one portion at a time: a million rows would fill the memory
             for name, kept in found:
                 self._remember(name, kept)
                 count += 1
@@ -257,7 +257,7 @@ class Rows(Table):
         return f"Rows({self.ref.document()}, {len(self._new)} of them changed)"
 
     def added_to(self, base: Files) -> None:
-        """Not told: its list is cheap to have in another way."""
+        """Nothing: a list in the database is cheap to read in another way."""
 
     def pieces(self) -> list[bytes | memoryview]:
         """The JSON of the table, to be joined: a line a row, indented as in a session."""
@@ -266,11 +266,11 @@ class Rows(Table):
     # --- what is new ---
 
     def paths(self) -> Paths:
-        """The paths as a list that is written out when somebody asks for it."""
+        """The paths, as a list that is made when it is read."""
         return Paths(self, (self.ref.list, self._paths & SUMS))
 
     def change(self, rows: dict[str, str], gone: set[str], stored: dict[str, Kept]) -> None:
-        """Take these rows as set and those as gone, where it is known what is stored."""
+        """Take `rows` as set and `gone` as removed; `stored` has what the store has of them."""
         self._new = {name: loads(row) for name, row in rows.items()}
         self._gone = gone
         self._found = dict(stored)
@@ -282,13 +282,13 @@ class Rows(Table):
         return {name: dumps(row) for name, row in self._new.items()}, self._gone
 
     def move(self, source: Source, ref: Ref) -> None:
-        """All of it is stored elsewhere: this is the table of that place now."""
+        """All rows are stored elsewhere: from now on this is the table of that place."""
         self.source, self.trust = source, records.OURS
         self._found = {}
         self.settle(ref, {})
 
     def settle(self, ref: Ref, kept: dict[str, Kept | None]) -> None:
-        """What was new is stored: this is the table of another mark now, with nothing new in it."""
+        """The news are stored: from now on this is the table of another mark, without news."""
         self.ref = ref
         self._found = {**self._found, **kept}
         self._new, self._gone = {}, set()
