@@ -26,7 +26,6 @@ from ..state import State, StateError
 from ..telling.quoting import printable
 from ..terminal.output import write
 from ..terminal.progress import Progress
-from . import transfer
 from .parser import parse
 
 TYPE_CHECKING = False
