@@ -133,7 +133,7 @@ class Claude:
                 shutil.copy2(ROOT / part, self.bundle / part)
         self.interpreter = os.path.realpath(sys.executable)
         os.symlink(self.interpreter, self.top / "bin" / "python3")
-        visible = [self.top, ROOT, self.program, Path(sys.prefix), Path(sys.base_prefix)]
+        visible = [self.top, ROOT, self.program.parent, Path(sys.prefix), Path(sys.base_prefix)]
         self.sandbox = Sandbox(self.top / "tmp", visible)
         self.mock = Mock(self.sandbox.listener)
 

@@ -29,6 +29,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.e2e)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """A scenario that was asked for and could not run has failed, in CI or not; it says why."""
+    report = yield
+    if report.skipped and HERE in item.path.parents:
+        report.outcome, report.longrepr = "failed", f"could not run: {report.longrepr[2]}"
+    return report
+
+
 @pytest.fixture(scope="session")
 def program() -> Path:
     """The client, of the version that is asked for."""

@@ -36,7 +36,7 @@ class Sandbox:
     """Namespaces of their own for the network, mounts and processes, and a listening socket there.
 
     tmp       a folder that is /tmp inside
-    visible   what must be seen inside although it may lie in /tmp
+    visible   folders that must be seen inside although they may lie in /tmp
     """
 
     def __init__(self, tmp: Path, visible: list[Path]) -> None:
