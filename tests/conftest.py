@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -32,6 +33,16 @@ SCRIPTS = {
     "SessionEnd": "stop.py",
 }
 """The script that is registered for each event; other events of the recordings reach no hook."""
+
+
+def pytest_configure() -> None:
+    """What a shell starts in the background ignores SIGINT, and so would all that the tests start.
+
+    A signal that is caught is not ignored after an exec: the children of the tests have the default.
+    """
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 def absent(what: str) -> NoReturn:
