@@ -17,6 +17,7 @@ from typing import NoReturn
 import pytest
 
 from lib.recording import journal
+from tests import warm
 
 ROOT = Path(__file__).resolve().parent.parent
 PAYLOADS = ROOT / "tests" / "payloads"
@@ -123,8 +124,11 @@ class Hooks:
     def cli(self, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
         """Run the command line as a person would, from the project."""
         options = {"cwd": self.project, "env": self.env(), "timeout": 60, **options}
+        command = [str(ROOT / "bin" / "workflow-state"), *arguments]
+        if self.python == sys.executable and warm.will_do(options):
+            return warm.run(command, **options)
         return subprocess.run(
-            [self.python, str(ROOT / "bin" / "workflow-state"), *arguments],
+            [self.python, *command],
             capture_output=True,
             text=True,
             check=False,

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests import warm
 from tests.conftest import PAYLOADS, ROOT, Hooks
 
 FILES = {"settings": "settings.example.json", "plugin": "hooks/hooks.json"}
@@ -93,9 +94,8 @@ CALLS = "open write fsync mkdir rename replace link unlink rmdir fchmod"
 
 def struck(hooks: Hooks, call: int, number: str, *arguments: str, calls: str = CALLS) -> int:
     code = STRIKE.format(root=str(ROOT))
-    command = [sys.executable, "-c", code, str(call), number, calls, *arguments]
-    options = {"cwd": hooks.project, "env": hooks.env(), "capture_output": True, "timeout": 60}
-    return subprocess.run(command, check=False, **options).returncode
+    command = ["-c", code, str(call), number, calls, *arguments]
+    return warm.run(command, hooks.project, hooks.env()).returncode
 
 
 def small_files() -> None:

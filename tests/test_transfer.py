@@ -21,6 +21,7 @@ from lib.maintenance.archive_format import opened
 from lib.maintenance.importing import Staging
 from lib.recording import journal
 from lib.state import State
+from tests import warm
 from tests.conftest import ROOT, Hooks
 from tests.terminal import Terminal
 
@@ -626,10 +627,8 @@ os._exit(77 if left > 0 else code)
 
 
 def struck(hooks, number: int, sig: int, *arguments: str) -> int:
-    command = [hooks.python, "-c", STRIKE, str(ROOT), str(number), str(int(sig)), *arguments]
-    done = subprocess.run(
-        command, cwd=hooks.project, env=hooks.env(), capture_output=True, timeout=60, check=False
-    )
+    command = ["-c", STRIKE, str(ROOT), str(number), str(int(sig)), *arguments]
+    done = warm.run(command, hooks.project, hooks.env())
     assert done.returncode in (77, -sig, 130), done.stderr
     return done.returncode
 
