@@ -9,7 +9,6 @@ test runs the program.
 from __future__ import annotations
 
 import atexit
-import gc
 import json
 import os
 import selectors
@@ -151,7 +150,7 @@ def _become(arguments: list[str], cwd: str, env: dict[str, str], descriptors: li
     except SystemExit as ended:
         # Without tearing the interpreter down, which takes as long as the rest; a database is
         # closed by it.
-        if type(ended.code) is int and "sqlite3" not in sys.modules:
+        if type(ended.code) is int and "_sqlite3" not in sys.modules:
             atexit._run_exitfuncs()
             sys.stdout.flush()
             sys.stderr.flush()
@@ -163,5 +162,4 @@ if __name__ == "__main__":
     sys.path[0] = str(ROOT)
     import lib.commands.main  # noqa: F401  # what it is all about
 
-    gc.freeze()  # what is there already is not looked through at the end of each
     _become(*_serve(socket.socket(fileno=int(sys.argv[1]))))
