@@ -1,5 +1,7 @@
 PYTHON ?= python3
 ARGS ?=
+# Tests side by side, as many as there are processors; why one was passed over is said at the end.
+PYTEST := -m pytest -n auto --dist worksteal -rs
 
 # One environment per Python version, so that several can be tested side by side.
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -19,13 +21,13 @@ help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-17s%s\n", $$1, $$2}'
 
 test: $(TEST)/installed ## run every test (PYTHON=python3.9 picks the interpreter, ARGS='-k name' the tests)
-	$(TEST)/bin/python -m pytest $(ARGS)
+	$(TEST)/bin/python $(PYTEST) $(ARGS)
 
 environment: $(TEST)/installed ## make the environment of the tests, which each target does that needs it
 
 faults: $(TEST)/installed ## try every fault and print what was lost (Linux; needs strace and git)
 	rm -f .pytest_cache/faults.json
-	$(TEST)/bin/python -m pytest -m faults tests/faults $(ARGS)
+	$(TEST)/bin/python $(PYTEST) -m faults tests/faults $(ARGS)
 	$(TEST)/bin/python -m tests.faults.report
 
 mutations: $(TEST)/installed ## break each protection and name the test that notices (Linux; minutes)
@@ -35,11 +37,11 @@ e2e: e2e-print e2e-interactive ## prove all of it in the real client (Linux; CLA
 
 e2e-print: $(TEST)/installed ## the client in print mode, offline, with a scripted model (minutes; needs npm once)
 	$(TEST)/bin/python -m tests.e2e.package
-	$(TEST)/bin/python -m pytest -m e2e tests/e2e $(ARGS)
+	$(TEST)/bin/python $(PYTEST) -m e2e tests/e2e $(ARGS)
 
 e2e-interactive: $(TEST)/installed ## the client in a terminal, the same (needs tmux)
 	$(TEST)/bin/python -m tests.e2e.package
-	$(TEST)/bin/python -m pytest -m interactive tests/e2e $(ARGS)
+	$(TEST)/bin/python $(PYTEST) -m interactive tests/e2e $(ARGS)
 
 e2e-no-ops: $(TEST)/installed ## turn each hook into a no-op and name the scenarios that notice (twenty minutes)
 	$(TEST)/bin/python -m tests.e2e.no_ops $(ARGS)

@@ -5,6 +5,7 @@ python3 -m tests.faults.report    prints what the last run found; exit 1 unless 
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import sys
@@ -63,11 +64,14 @@ class Tally:
         self.rows.setdefault(row, {})[case] = {"runs": runs, **counts}
 
     def save(self) -> None:
-        kept = load()
-        for row, cases in self.rows.items():
-            kept.setdefault(row, {}).update(cases)
+        """Add the counts to those that are kept, one worker of the tests after the other."""
         place().parent.mkdir(parents=True, exist_ok=True)
-        place().write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+        with open(f"{place()}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            kept = load()
+            for row, cases in self.rows.items():
+                kept.setdefault(row, {}).update(cases)
+            place().write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
 
 
 def load() -> dict[str, dict[str, Counts]]:

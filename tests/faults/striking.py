@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,7 +10,8 @@ from . import strace
 from .report import Tally
 from .workloads import Bench, Prepared, Trouble
 
-WORKERS = 2
+# Of one test; where tests run side by side, one is enough.
+WORKERS = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2
 
 Fault = tuple[strace.Call, str]
 Strike = Callable[[Bench, Prepared, strace.Call, str], list[Trouble]]

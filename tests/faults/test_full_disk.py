@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from .striking import WORKERS
 from .test_errors import telling
 from .workloads import (
     ROOT,
@@ -33,7 +34,6 @@ from .workloads import (
 
 Done = subprocess.CompletedProcess
 FULL = "full disk, file-size limit"
-WORKERS = 2
 
 LIMITS = [
     *(("--fsize", number) for number in (0, 1, 40, 150, 170, *range(200, 4200, 250))),

@@ -17,6 +17,7 @@ import pytest
 
 from . import strace
 from .disk import Disk, Tree, digest, materialise
+from .striking import WORKERS
 from .workloads import (
     IN_SESSION,
     STOP,
@@ -34,7 +35,6 @@ from .workloads import (
 )
 
 LOSS = "power loss, legal outcomes"
-WORKERS = 2
 
 RESUMED = 30
 """From one outcome in so many the work goes on: that costs two processes, looking none."""
