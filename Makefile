@@ -3,6 +3,10 @@ ARGS ?=
 # Tests side by side, as many as there are processors; why one was passed over is said at the end.
 PYTEST := -m pytest -n auto --dist worksteal -rs
 
+# What may differ from one Python to the next.
+CONTRACT := tests/test_hooks.py tests/test_recordings.py tests/test_state.py tests/test_checkpoints.py \
+  tests/test_json_store.py tests/test_sqlite_store.py tests/test_redis_store.py
+
 # One environment per Python version, so that several can be tested side by side.
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 VENV := .venv/$(VERSION)
@@ -15,13 +19,16 @@ REPORT := $(VENV)/report
 PICTURES := $(VENV)/pictures
 
 .DEFAULT_GOAL := help
-.PHONY: help test environment faults mutations e2e e2e-print e2e-interactive e2e-no-ops e2e-waiting fuzz bench bench-quick bench-stores profile report report-page report-pictures live-pictures lint types demo check clean
+.PHONY: help test test-contract environment faults mutations e2e e2e-print e2e-interactive e2e-no-ops e2e-waiting fuzz bench bench-quick bench-stores profile report report-page report-pictures live-pictures lint types demo check clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-17s%s\n", $$1, $$2}'
 
 test: $(TEST)/installed ## run every test (PYTHON=python3.9 picks the interpreter, ARGS='-k name' the tests)
 	$(TEST)/bin/python $(PYTEST) $(ARGS)
+
+test-contract: $(TEST)/installed ## run the tests of the hooks, the API and the stores
+	$(TEST)/bin/python $(PYTEST) $(CONTRACT) $(ARGS)
 
 environment: $(TEST)/installed ## make the environment of the tests, which each target does that needs it
 
