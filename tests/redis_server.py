@@ -49,6 +49,7 @@ class Server:
         """Start it, and wait until it answers."""
         begun = (self.folder / "log").stat().st_size if (self.folder / "log").exists() else 0
         durable = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
+        durable += ["--repl-diskless-sync-delay", "0"]  # a replica waits for no other
         port = [] if "--port" in self.options else ["--port", str(self.port)]
         command = [PROGRAM, "--bind", "127.0.0.1", *port, "--dir", str(self.folder), *durable]
         with open(self.folder / "log", "ab") as log:

@@ -836,7 +836,7 @@ class TestFaults:
 
             threading.Thread(target=answer, daemon=True).start()
             with pytest.raises(StoreError, match=f"127.0.0.1:{port}"):
-                open_store(f"redis://127.0.0.1:{port}", busy).exchange(2)
+                open_store(f"redis://127.0.0.1:{port}", busy).exchange(0.5)
 
     def test_a_server_that_was_emptied_gets_everything_again(self, own_server, tmp_path, busy):
         open_store(own_server.url, busy).exchange(60)

@@ -442,7 +442,7 @@ class TestInitialization:
             assert initializer.communicate(timeout=30) == ("founded\n", "")
         assert open_store("sqlite", str(place)).read(KEYS, "key")["value"] == 1
 
-    def test_320_who_open_it_first_all_find_it(self, tmp_path):
+    def test_120_who_open_it_first_all_find_it(self, tmp_path):
         code = (
             "number = 0\n"
             "while number < 39 and os.fork(): number += 1\n"
@@ -455,7 +455,7 @@ class TestInitialization:
             "except BaseException as error: print(type(error).__name__, error, flush=True)\n"
             "os._exit(0)\n"
         )
-        for turn in range(8):
+        for turn in range(3):
             place = tmp_path / str(turn)
             with python(code, str(place)) as running:
                 for _ in range(40):
