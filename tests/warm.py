@@ -67,7 +67,8 @@ def run(
     _server = _server or _Server()
     out, err = os.pipe(), os.pipe()
     read = {out[0]: b"", err[0]: b""}
-    request = json.dumps([arguments, str(cwd), env]).encode()
+    given = [os.fsdecode(each) for each in arguments]
+    request = json.dumps([given, str(cwd), env]).encode()
     with socket.socket(socket.AF_UNIX) as channel, selectors.DefaultSelector() as selector:
         channel.connect(_server.address)
         sent = socket.send_fds(channel, [request], [out[1], err[1]])
