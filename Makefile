@@ -70,7 +70,7 @@ profile: $(BENCH)/installed ## show where the time of a stop and of a start goes
 	$(BENCH)/bin/python -m benchmarks.profile $(FILES)
 
 report: $(REPORT)/installed report/node_modules/installed ## try the report's page in Chromium, and that it is what its sources build
-	$(REPORT)/bin/python -m pytest -m browser tests/report $(ARGS)
+	$(REPORT)/bin/python $(PYTEST) -m browser tests/report $(ARGS)
 
 report-page: report/node_modules/installed ## build lib/report/page.html from report/ (needs Node.js)
 	cd report && node build.mjs
