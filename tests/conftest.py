@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+import hypothesis
 import pytest
 
 from lib.recording import journal
@@ -21,6 +22,10 @@ from tests import warm
 
 ROOT = Path(__file__).resolve().parent.parent
 PAYLOADS = ROOT / "tests" / "payloads"
+
+# make fuzz looks for longer; how long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("quick", hypothesis.settings(), max_examples=50, deadline=None)
+hypothesis.settings.load_profile("quick")
 
 SCRIPTS = {
     "PreToolUse": "pre_tool.py",
