@@ -24,7 +24,7 @@ from lib.disk import locks
 from lib.errors import Damaged, NewerVersion, StoreError
 from lib.format.documents import verdict_on
 from lib.format.file_table import Table
-from lib.install import doctor
+from lib.install.doctor import state as doctor
 from lib.maintenance import retention
 from lib.recording import journal
 from lib.state import State

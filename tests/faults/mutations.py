@@ -863,7 +863,7 @@ MUTATIONS = (
     ),
     Mutation(
         "an earlier version refuses a server of this one",
-        "lib/stores/redis/store.py",
+        "lib/stores/redis/tracked.py",
         "FORMAT = 2\n",
         "FORMAT = 1\n",
         "tests/test_earlier_form.py -k todays_form",
@@ -877,7 +877,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a stop sends what it saved in the background",
-        "lib/stores/redis/background.py",
+        "lib/stores/redis/store.py",
         "from lib.stores.redis.store import push_pending",
         "from lib.stores.redis import push_pending",
         "tests/test_redis_store.py -k in_the_background",
@@ -989,7 +989,7 @@ MUTATIONS = (
     ),
     Mutation(
         "damage is no removal",
-        "lib/stores/redis/store.py",
+        "lib/stores/redis/tracked.py",
         "        message = super()._quarantine(collection, name, wrong)\n",
         "        return super()._quarantine(collection, name, wrong)\n",
         "tests/test_redis_store.py -k damaged_here",

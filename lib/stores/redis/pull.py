@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, Optional
 
-    from .store import Redis
+    from .tracked import Tracked
 
     Found = tuple[str, str, Optional[bytes]]
     """A document's name with its collection, the timestamp its writer had seen, and its text."""
@@ -40,7 +40,7 @@ KEPT = "that counts, and what was saved here is kept in the table `damaged`"
 class Pull:
     """One exchange's pull, by a client of the server, under a project's prefix."""
 
-    def __init__(self, store: Redis, server: Any, prefix: str, give_up: float) -> None:
+    def __init__(self, store: Tracked, server: Any, prefix: str, give_up: float) -> None:
         self._store, self._server, self._prefix = store, server, prefix
         self._give_up = give_up
         self._earlier = EarlierForm(server, prefix, store.place, give_up)

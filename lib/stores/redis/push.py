@@ -12,14 +12,14 @@ from ..sqlite.store import Change
 from . import timestamps
 from .connection import ServerErrors
 from .document_text import outgoing, packed, unpacked
-from .store import EARLIER, FORMAT, PENDING, REMOVED
+from .tracked import EARLIER, FORMAT, PENDING, REMOVED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from .store import Redis
+    from .tracked import Tracked
 
 BATCH_BYTES = 4 << 20
 """Bytes that are sent at a time: all of a batch arrives, or nothing."""
@@ -93,7 +93,7 @@ class Item:
 class Push:
     """One exchange's push, by a client of the server, under a project's prefix."""
 
-    def __init__(self, store: Redis, server: Any, prefix: str, give_up: float) -> None:
+    def __init__(self, store: Tracked, server: Any, prefix: str, give_up: float) -> None:
         self._store, self._server, self._prefix = store, server, prefix
         self._give_up = give_up
         self._all = 0

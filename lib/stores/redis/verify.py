@@ -5,13 +5,13 @@ from __future__ import annotations
 from ..sqlite.database import Asking
 from ..sqlite.salvage import salvaging
 from .connection import SILENCE, ServerErrors, connect
-from .store import PENDING
+from .tracked import PENDING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .store import Redis
+    from .tracked import Tracked
 
 _KNOWN = """
 SELECT shelf, name, stamp FROM documents JOIN shared USING (shelf, name)
@@ -20,14 +20,14 @@ WHERE documents.id = shared.id ORDER BY documents.id
 """What was sent or pulled, and has not changed since."""
 
 
-def reach(store: Redis) -> None:
+def reach(store: Tracked) -> None:
     """Raise StoreError where the server of a store does not answer."""
     server = connect(store.server, SILENCE)
     with ServerErrors(store.place):
         server.get(store.prefix() + "format")
 
 
-def shared_keys(store: Redis) -> set[str]:
+def shared_keys(store: Tracked) -> set[str]:
     """The keys here that the server has or had."""
     if store.database.open() is None:
         return set()
@@ -35,7 +35,7 @@ def shared_keys(store: Redis) -> set[str]:
     return {name for (name,) in found}
 
 
-def unsent(store: Redis) -> list[str]:
+def unsent(store: Tracked) -> list[str]:
     """The documents here that the server lacks. Raises StoreError."""
     if store.database.open() is None:
         return []
@@ -55,7 +55,7 @@ def unsent(store: Redis) -> list[str]:
 
 
 @salvaging
-def _ask(store: Redis, question: str) -> list[Any]:
+def _ask(store: Tracked, question: str) -> list[Any]:
     with store.lock(), Asking(store.database):
         found: list[Any] = store.database.open().execute(question).fetchall()
     return found
