@@ -157,7 +157,8 @@ def check_store(subject: Subject) -> Finding:
     checkpoints = len(subject.state.store.names(CHECKPOINTS))
     kind = kind_of(journal.environment("WORKFLOW_STATE_STORE"))
     held = f"{keys} key{'s' * (keys != 1)}, {checkpoints} checkpoint{'s' * (checkpoints != 1)}"
-    said = f"{kind}: {held}"
+    pending = subject.state.store.pending()
+    said = f"{kind}: {held}" + (f", pending: {pending}" if pending else "")
     newest = journals(subject.directory)[:1]
     live = subject.state.sessions.live(newest[0][1]) if newest else None
     files = len(live["files_processed"]) if live else 0
