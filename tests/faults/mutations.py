@@ -57,7 +57,7 @@ MUTATIONS = (
         "lib/events/nothing_new.py",
         ' or ("shell" in mark and _git_may_see(project))',
         "",
-        "tests/test_worktree.py -k could_not_be_seen",
+        "tests/test_git.py -k could_not_be_seen",
     ),
     Mutation(
         "an idle stop is one that no key was saved before",
@@ -78,21 +78,21 @@ MUTATIONS = (
         "lib/recording/large_events.py",
         "        if not _is_escaped(data, before):\n            return -1\n",
         "",
-        "tests/test_skim.py",
+        "tests/test_large_events.py",
     ),
     Mutation(
         "an event divided in two ways is read whole",
         "lib/recording/large_events.py",
         '    return b"" if _is_mixed(kept, spaced) else kept',
         "    return kept",
-        "tests/test_skim.py",
+        "tests/test_large_events.py",
     ),
     Mutation(
         "what may hold a secret meets the patterns",
         "lib/recording/secret_words.py",
         "        or any(_has_value(lowered, *place) for place in _names(lowered))\n",
         "",
-        "tests/test_masking.py",
+        "tests/test_secret_patterns.py",
     ),
     Mutation(
         "a document is synced before its rename",
@@ -204,7 +204,7 @@ MUTATIONS = (
         "lib/format/records.py",
         "    if trust == DAMAGED:\n        return DAMAGED, {}\n",
         "    trust = OURS\n",
-        "tests/test_replay.py",
+        "tests/test_records.py",
     ),
     Mutation(
         "a mark must rest on the record that it was made at",

@@ -157,8 +157,10 @@ def check_store(subject: Subject) -> Finding:
     checkpoints = len(subject.state.store.names(CHECKPOINTS))
     kind = kind_of(journal.environment("WORKFLOW_STATE_STORE"))
     held = f"{keys} key{'s' * (keys != 1)}, {checkpoints} checkpoint{'s' * (checkpoints != 1)}"
+    said = f"{kind}: {held}"
     pending = subject.state.store.pending()
-    said = f"{kind}: {held}" + (f", pending: {pending}" if pending else "")
+    if pending:
+        return Finding("store", NOTE, f"{said}; pending: {pending}", "workflow-state sync")
     newest = journals(subject.directory)[:1]
     live = subject.state.sessions.live(newest[0][1]) if newest else None
     files = len(live["files_processed"]) if live else 0
