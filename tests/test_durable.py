@@ -25,6 +25,10 @@ def place(request, tmp_path):
     os.close(folder)
 
 
+NOBODY = 65534
+"""A user who is not root, by number."""
+
+
 class Refusing:
     """The fsync of a file system that answers so for a directory, and what was synced."""
 
@@ -247,11 +251,22 @@ def test_each_directory_that_is_made_has_its_name_synced(tmp_path, monkeypatch):
     assert seen.synced == ["directory"] * 3
 
 
-@pytest.mark.skipif(not os.geteuid(), reason="root reads every directory")
 def test_a_parent_that_may_be_written_and_not_read_is_used(tmp_path):
-    tmp_path.chmod(0o300)
-    try:
-        durable.replace(f"{tmp_path}/a", b"1")
-    finally:
-        tmp_path.chmod(0o700)
+    folder = os.open(tmp_path, os.O_RDONLY)  # its parents may be closed to another user
+    child = os.fork()
+    if not child:
+        try:
+            if not os.geteuid():  # root reads every directory
+                os.fchown(folder, NOBODY, NOBODY)
+                os.setgid(NOBODY)
+                os.setuid(NOBODY)
+            os.fchdir(folder)
+            os.fchmod(folder, 0o300)
+            durable.replace("a", b"1")
+            os._exit(0)
+        finally:
+            os._exit(1)
+    os.close(folder)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    tmp_path.chmod(0o700)
     assert listed(tmp_path) == {"a": b"1"}
