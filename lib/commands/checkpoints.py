@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 _CHECKPOINT = """\
-A checkpoint is one file that holds every key and the state of the session, and never changes. The
-hooks make one, session-ID, whenever Claude stops and before a compaction; those that you name stay
-until you delete them. A name that is taken gets the new content.
+A checkpoint is one file with every key and the state of the session. It never changes. The hooks
+save one, session-ID, whenever Claude stops and before a compaction. Checkpoints that you name stay
+until you delete them. If the name exists already, the new checkpoint replaces the old one.
 """
 _CHECKPOINT_EXAMPLES = """\
 examples:
@@ -27,18 +27,18 @@ examples:
   workflow-state checkpoint before-the-migration
 """
 _RESTORE = """\
-Keys, phase and list of files become exactly what the checkpoint holds; keys that are newer go. Your
-files are not touched: that is for git, or /rewind. All is kept first in a checkpoint of its own,
-and `workflow-state undo` goes back to it. What another user or machine wrote is refused until you
-adopt it with `workflow-state trust`.
+Sets keys, phase and list of files to exactly what the checkpoint holds, and removes newer keys. It
+does not change your files: use git or /rewind. It saves the present state in a checkpoint first,
+and `workflow-state undo` goes back to it. It refuses a checkpoint that another user or machine
+wrote, until you adopt it with `workflow-state trust`.
 """
 _UNDO = """\
-The state becomes what it was before the last `restore`, and what is left behind is kept as a
-checkpoint too. Several undos go back one restore each; the last 20 are kept.
+Sets the state to what it was before the last `restore`, and saves the present state as a
+checkpoint, too. Each further undo goes back one more restore, at most 20.
 """
 _DIFF = """\
-One line for each difference: + added, - removed, ~ changed; of keys, files and phase. With one
-checkpoint the other side is how things stand now.
+Prints one line for each difference in keys, files and phase: + added, - removed, ~ changed. With
+one checkpoint, it compares with the present state.
 """
 _DIFF_EXAMPLES = """\
 examples:
@@ -54,7 +54,7 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         parents,
         "checkpoint",
         checkpoint,
-        "keep all keys and the session's state under a name",
+        "save all keys and the session's state under a name",
         _CHECKPOINT,
         _CHECKPOINT_EXAMPLES,
     )
@@ -65,7 +65,7 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         parents,
         "restore",
         restore,
-        "go back to exactly what a checkpoint holds; `undo` takes it back",
+        "go back to exactly what a checkpoint holds; `undo` reverses it",
         _RESTORE,
     )
     parser.add_argument("name", metavar="CHECKPOINT", help="the checkpoint")
@@ -75,7 +75,7 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         parents,
         "diff",
         diff,
-        "say what differs between a checkpoint and another, or now",
+        "show the difference between a checkpoint and another one, or now",
         _DIFF,
         _DIFF_EXAMPLES,
     )

@@ -19,17 +19,17 @@ _MISSING = object()
 
 
 _GET = """\
-A text is printed as it is, anything else as JSON. In a known session current_phase and
-files_processed are answered from what the hooks have recorded up to now.
+Prints a text as it is, and any other value as JSON. In a known session, current_phase and
+files_processed come from what the hooks have recorded until now.
 """
 _SET = """\
-The old value is replaced as a whole, or stays when anything goes wrong. Keys are for what you, or a
-script, or Claude want to find again: a plan, a ticket, a list of what is left.
+Replaces the whole old value; if anything fails, the old value stays. Use keys for what you, a
+script or Claude want to find again: a plan, a ticket, a list of open steps.
 """
 _SET_EXAMPLES = """\
 examples:
   workflow-state set plan '{"step": 2, "of": 5}'
-  workflow-state set ticket ABC-17                no JSON, so it is a text
+  workflow-state set ticket ABC-17                not JSON, so it is a text
   workflow-state set port '"8080"'                a text, though it looks like a number
 """
 

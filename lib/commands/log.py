@@ -34,8 +34,8 @@ _NAMED = (
 
 
 _MORE = """\
-One line for each record: its time in UTC, the event, and what was recorded of it. Records that are
-damaged, or that this user has not written, are passed over and counted at the end.
+Prints one line for each record: time in UTC, event, and what was recorded. It skips records that
+are damaged or that this user has not written, and counts them at the end.
 """
 _END = """\
 examples:

@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from .arguments import Answer
 
 _MORE = """\
-The store in use is only read, and stays as it is. The new one gets the same keys, and no others;
-what was saved later there stays, and what is replaced or removed there is first kept in a
-checkpoint of it, before-migrate-TIME. What a server shares with other machines is not removed. What
-is there already is passed over, so a migration that was ended goes on where it was.
+Copies from the store in use, and does not change it. The new store gets the same keys and no
+others. Documents that were saved later there stay. What is replaced or removed there is saved
+first, in its checkpoint before-migrate-TIME. On a server that machines share, nothing is removed.
+Documents that are there already are skipped: if a migration is interrupted, run it again.
 
-Then your settings for the project choose the new store, from the next session on: unless something
-had to be left. A password is never written there: give it in WORKFLOW_STATE_REDIS_PASSWORD.
+Then it sets the new store in your settings of the project, for the next session, unless something
+could not be copied. It writes no password there: give it in WORKFLOW_STATE_REDIS_PASSWORD.
 
-With --from another store than the one in use is copied from: what is new there, and nothing is
-removed. The settings stay as they are.
+With --from, it copies what is new in another store than the one in use. It removes nothing and does
+not change the settings.
 """
 _END = """\
 examples:
@@ -40,7 +40,7 @@ examples:
   workflow-state migrate --from json --to sqlite
 """
 _TOLD = 5
-"""Names that are told of many."""
+"""Names that are printed of many."""
 
 
 def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
@@ -50,7 +50,7 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         parents,
         "migrate",
         migrate,
-        "copy keys and checkpoints to another store, and use that one from then on",
+        "copy keys and checkpoints to another store, and use it from then on",
         _MORE,
         _END,
     )
@@ -62,7 +62,7 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
-        "--shared", action="store_true", help="choose it in .claude/settings.json, for a team"
+        "--shared", action="store_true", help="set it in .claude/settings.json, for a team"
     )
     where.add_argument(
         "--copy-only", action="store_true", help="leave the settings and the store in use"
@@ -72,7 +72,7 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
 def migrate(state: State, arguments: argparse.Namespace) -> Answer:
     """Copy, then choose: a migration that failed, or left something, chooses nothing."""
     if arguments.source and arguments.shared:
-        arguments.refuse("--from leaves the settings, and --shared changes them")
+        arguments.refuse("--from does not change the settings, and --shared does: use one of them")
     new, old = arguments.to, environment("WORKFLOW_STATE_STORE") or kind("")
     variables = {"WORKFLOW_STATE_STORE": new}
     if is_shared(new) and os.environ.get("WORKFLOW_STATE_PROJECT"):
@@ -81,7 +81,7 @@ def migrate(state: State, arguments: argparse.Namespace) -> Answer:
     chooses = not (arguments.copy_only or arguments.source)
     place = settings_files.places(state.project)["project" if arguments.shared else "local"]
     if chooses and not holds_password(new):
-        change = setting(place, variables)  # a file that cannot be changed is told of first
+        change = setting(place, variables)  # fails before anything is copied
     with Progress("migrate") as progress:
         found = move(state, new, progress.items, arguments.source or "")
     state.sessions.notices += found["left"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _PHASE = """\
 The phase (scout, plan, build, test, ship, or one of the project's own) is inferred from what Claude
-does. One that you name is pinned until you let go of it with `auto`.
+does. A phase that you name is pinned until you run `workflow-state phase auto`.
 """
 _PHASE_EXAMPLES = """\
 examples:
@@ -25,8 +25,8 @@ examples:
   workflow-state phase auto
 """
 _UNLINK = """\
-A session that started anew, was forked or followed a /clear continues the one before. This takes
-that back for one session, where the guess was wrong: it keeps only what it recorded itself.
+A new session, a fork, and a session after /clear continue an earlier session. If that is wrong,
+this command drops what the session inherited. It keeps only what it recorded itself.
 """
 
 
@@ -49,7 +49,7 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         parents,
         "unlink",
         unlink,
-        "let go of what the session inherited from the one before",
+        "drop what the session inherited from the previous one",
         _UNLINK,
     )
 

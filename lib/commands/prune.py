@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from .arguments import Answer
 
 _DESCRIPTION = f"""\
-Remove sessions that have not been active for long, each with its journal and its own checkpoint.
+Removes sessions that have not been active for long, each with its journal and its own checkpoint.
 
-Hooks do the same by themselves whenever a session starts, for at most half a second: sessions
+The hooks do the same whenever a session starts, for at most half a second: sessions
 older than {retention.DAYS} days go then, except the newest {retention.NEWEST}. A session goes only
 when it is older than --older-than and not among the newest --keep. Never removed are a session
 whose Claude Code still runs, the session this is called from, keys, and, unless --checkpoints is
@@ -35,8 +35,8 @@ given, checkpoints made by hand.
 """
 
 _EPILOG = """\
-What is removed is gone: `workflow-state export -o FILE` keeps it. An interrupted run has removed
-some sessions whole and left the others whole.
+This cannot be undone: run `workflow-state export -o FILE` first to keep a copy. An interrupted run
+has removed some sessions completely and not changed the others.
 """
 
 _UNITS = {"h": 3600, "d": 86400, "w": 7 * 86400}
@@ -63,7 +63,7 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--checkpoints",
         action="store_true",
-        help="also checkpoints of that age that you made by hand, or that restores left",
+        help="also checkpoints of that age that you named or that a restore made",
     )
     parser.add_argument("--dry-run", action="store_true", help="only say what would go")
 
@@ -72,7 +72,9 @@ def age(text: str) -> float:
     """Seconds of an age as it is typed."""
     number, unit = text[:-1], text[-1:]
     if not (number.isascii() and number.isdigit() and len(number) < 7 and unit in _UNITS):
-        raise argparse.ArgumentTypeError(f"{text!r} is no age: use a number and h, d or w, as 30d")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no age: use a number and h, d or w, for example 30d"
+        )
     return float(int(number) * _UNITS[unit])
 
 
@@ -129,7 +131,7 @@ def _sessions(
 
 
 def _bytes(state: State, session: str) -> int:
-    """What a session takes on the disk, or as near as can be told."""
+    """The bytes of a session on the disk, as near as is known."""
     total = 0
     checkpoint = journal.stem(checkpoint_name(session))
     for part in (f"sessions/{session}.jsonl", f"checkpoints/{checkpoint}.json"):

@@ -26,12 +26,12 @@ SECONDS = 5.0
 WEEK = 7 * 86400
 
 _TOUCHED = """\
-Who is about to change it comes with "in flight". What a session took over from the one before it
-is told of that one only.
+"in flight" is a session that is about to change the file. What a session inherited is listed only
+under the session that did it.
 """
 _FAILURES = """\
-Calls and turns that failed, the latest first. Of the sessions of other machines each one's newest
-failures are known.
+Lists calls and turns that failed, the latest first. Of a session of another machine, only its
+newest failures are known.
 """
 _END = """\
 examples:
@@ -105,5 +105,5 @@ def failures(state: State, arguments: argparse.Namespace) -> Answer:
     for each in found:
         message = f"{when(each['at'], 'minutes')}  {describe(each, unnamed='the turn')}"
         lines.append(message if each["resolved"] is None else f"{message} (well since)")
-        lines.append(f"    {each['error'] or 'no error was told'}  [session {each['session_id']}]")
+        lines.append(f"    {each['error'] or 'no error message'}  [session {each['session_id']}]")
     return found, lines

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 NAME = "report.html"
 
 _EPILOG = """\
-The file needs no network and nothing beside it: open it in a browser, send it, print it. It holds
-paths, commands and requests, so it is readable by you alone; without -o it lies in the state
-directory, which git does not see. docs/report.md tells what is on the page.
+Open the file in a browser, send it, or print it: it needs no network and no other file. It
+contains paths, commands and requests, so only you can read it. Without -o it is in the state
+directory, which git ignores. docs/report.md explains the page.
 
-A report that is there already is replaced; any other file only with --force.
+The command replaces an older report. It replaces any other file only with --force.
 """
 
 

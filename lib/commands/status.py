@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 _STATUS = """\
-The session that is meant, and whether it still runs; its phase, how many files it changed and read,
-its calls, what is in flight, its last checkpoint and request. `show` tells each file.
+Shows the session and whether it runs; its phase, numbers of files and calls, running calls, the
+last checkpoint and request. `show` lists each file.
 """
 _STATUS_EXAMPLES = """\
 examples:
@@ -28,9 +28,8 @@ examples:
   workflow-state status --json | jq -r .current_phase
 """
 _SHOW = """\
-The files that were changed and read, calls that are in flight or were interrupted, failures, the
-last request: of the session, or as a checkpoint has it. With --json it is what docs/format.md
-describes.
+Shows the files that were changed and read, running and interrupted calls, failures, and the last
+request: of the session, or of a checkpoint. docs/format.md describes the JSON of --json.
 """
 _SHOW_EXAMPLES = """\
 examples:
@@ -47,7 +46,7 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         parents,
         "status",
         status,
-        "say where the work stands, on one screen (the default)",
+        "show where the work stands on one screen (the default)",
         _STATUS,
         _STATUS_EXAMPLES,
     )
@@ -56,7 +55,7 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         parents,
         "show",
         show,
-        "show all that is known of a session, or of a checkpoint",
+        "show everything about a session or a checkpoint",
         _SHOW,
         _SHOW_EXAMPLES,
     )

@@ -15,29 +15,29 @@ if TYPE_CHECKING:
     from .arguments import Answer
 
 _DESCRIPTION = """\
-Read the JSON that Claude Code gives a status line on stdin, and print where the session stands, on
-one line: its phase, how many files it changed, how old the last checkpoint is, how many of the
-newest files are not on the disk as that checkpoint saw them, and the call that is running.
+Reads the JSON of Claude Code's status line on stdin, and prints one line about the session: phase,
+number of changed files, age of the last checkpoint, number of the newest files that differ from it
+on disk, and the running call.
 
 In the settings of Claude Code:
 
   {"statusLine": {"type": "command", "refreshInterval": 30,
     "command": "python3 -I -S ~/.workflow-state/bin/workflow-state statusline"}}
 
-As a part of a status line of your own, which hands its stdin on (no line feed at its end):
+As a part of your own status line, which passes its stdin on (prints no line feed):
 
   input=$(cat)
   printf '%s' "$input" | python3 -I -S ~/.workflow-state/bin/workflow-state statusline --segment
 """
 
 _EPILOG = """\
-The line fits COLUMNS, which Claude Code sets: what matters less is put shorter, then left out.
-Without JSON on stdin it speaks of the session that the other commands mean.
+The line fits COLUMNS, which Claude Code sets: less important parts become short, then disappear.
+Without JSON on stdin, it uses the same session as the other commands.
 
-Colour, with --color auto: not where NO_COLOR is set; where FORCE_COLOR or CLICOLOR_FORCE is set;
-else on a terminal, and for Claude Code, which shows colours, unless TERM is dumb or not set.
+Colour with --color auto: no if NO_COLOR is set; yes if FORCE_COLOR or CLICOLOR_FORCE is set;
+otherwise on a terminal and in Claude Code, unless TERM is dumb or not set.
 
-exit status: 0. What goes wrong leaves the line empty; only on a terminal is it told, with 1.
+exit status: 0. If it fails, the line is empty; only on a terminal it reports the error and exits 1.
 """
 
 

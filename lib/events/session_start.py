@@ -40,15 +40,15 @@ def start(event: journal.Event) -> str:
     reason = place.distrust(state.directory)
     if reason:
         message = journal.record(event)
-        notice = f"{reason}. What it holds was not told to Claude"
+        notice = f"{reason}. Claude was told nothing of it"
         _print("", "; ".join(filter(None, [notice, message])))
         return ""
-    state.sessions.without_store = True  # what the journals hold is told all the same
+    state.sessions.without_store = True  # the journals are enough for a start
     source = str(event.fields.get("source") or "startup")
     try:
         state.store.exchange(EXCHANGE_SECONDS)
     except StateError as error:
-        state.sessions.notices.append(str(error))  # what is here is told all the same
+        state.sessions.notices.append(str(error))  # what is here still counts
     continues, alive = lineage.choose(state.sessions, state.session, source)
     message = journal.record(event, **({"continues": continues} if continues else {}))
     if message:
@@ -140,7 +140,7 @@ def _print(context: str, notice: str) -> None:
             while data:
                 written = os.write(1, data)
                 if not written:
-                    raise journal.Unusable("stdout takes no more; Claude was told only a part")
+                    raise journal.Unusable("stdout was closed early; Claude got only a part")
                 data = data[written:]
         except BrokenPipeError:
             pass  # the client has gone; what was recorded stands

@@ -370,7 +370,9 @@ def read_key() -> bytes:
         from .first_use import PASSING
 
         if error.errno in PASSING:
-            raise Unusable(f"{path}: {error.strerror}; what is whose cannot be told now") from None
+            raise Unusable(
+                f"{path}: {error.strerror}; without it nothing can be signed or verified"
+            ) from None
         return b""
     private = status.st_mode & 0o170077 == 0o100000 and status.st_uid == os.geteuid()
     return key if private and len(key) == 32 else b""

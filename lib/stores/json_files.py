@@ -160,7 +160,7 @@ class JsonFiles(Unshared):
         return document, wrong
 
     def _settle(self, collection: str, file: str) -> Document | None:
-        """Set a damaged file aside, so that it is told once and its bytes are kept.
+        """Quarantine a damaged file, so that it is reported once and its bytes are kept.
 
         Under the lock, after a second look: a writer may have put a good one in its place.
         """
