@@ -31,6 +31,10 @@ authorization auth pass pw sig""".split()
 _PROSE = frozenset("key secret token password passwd passphrase passcode".split())
 """Of these one says: the password is ..."""
 
+_AROUND = 100
+"""Letters of a word that are read before and behind a secret's name. The patterns allow 40: to read
+all of a long word at each name in it would take seconds."""
+
 _LOGINS = ("mysql", "mariadb", "mongo", "sshpass", "login")
 _QUERIES = ("key=", "sig=", "code=", "auth=", "token=", "signature=")
 
@@ -72,13 +76,15 @@ def _is_of_word(letter: str) -> bool:
 
 
 def _skip_word(text: str, place: int) -> int:
-    while place < len(text) and _is_of_word(text[place]):
+    last = min(len(text), place + _AROUND)
+    while place < last and _is_of_word(text[place]):
         place += 1
     return place
 
 
 def _word_start(text: str, end: int) -> int:
-    while end > 0 and _is_of_word(text[end - 1]):
+    first = max(0, end - _AROUND)
+    while end > first and _is_of_word(text[end - 1]):
         end -= 1
     return end
 
