@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         def sign(self, name: str, document: Document) -> Document:
             """The document as `write` takes it from the one who is to be known as its writer.
 
-            `staticmethod(signing.signed)` in a store that keeps whole documents.
+            `staticmethod(format.documents.signed)` in a store that keeps whole documents.
             """
 
         def delete(self, collection: str, name: str) -> bool:
