@@ -251,6 +251,7 @@ def test_each_directory_that_is_made_has_its_name_synced(tmp_path, monkeypatch):
     assert seen.synced == ["directory"] * 3
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_parent_that_may_be_written_and_not_read_is_used(tmp_path):
     folder = os.open(tmp_path, os.O_RDONLY)  # its parents may be closed to another user
     child = os.fork()
