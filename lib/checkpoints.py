@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
     from .format.types import Live
+    from .project.view import View
     from .stores import Document, Store
 
 PHASE: Final = "current_phase"
@@ -60,6 +61,7 @@ class Checkpoints:
     session: str
     store: Store
     sessions: Sessions
+    view: View
 
     # --- what is kept ---
 
@@ -167,9 +169,15 @@ class Checkpoints:
             live = self.live()
             before = self._documents(self.sessions.notices)
             documents = self._with(dict(before), live)
-            for key in (PHASE, FILES):
-                if key in documents and documents[key] is not before.get(key):
-                    self._publish(key, documents[key])
+            changed = {
+                key: documents[key]
+                for key in (PHASE, FILES)
+                if key in documents and documents[key] is not before.get(key)
+            }
+            for key, document in changed.items():
+                self._publish(key, document)
+            if changed:
+                self.view.publish(changed)
             self._keep(name, trigger, live, documents)
         return name
 
@@ -349,7 +357,9 @@ class Checkpoints:
             at = journal.now()
             records = [{**each, "at": at} for each in (restored, *files)]
             note = {"session": self.session, "records": records}
+        gone = dict.fromkeys(self.store.names(KEYS))
         self.store.replace_keys(documents, note)
+        self.view.publish({**gone, **documents})
 
     def _next(self, prefix: str, trigger: str) -> str:
         """A name that sorts after the earlier ones, even if the clock was set back."""

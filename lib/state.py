@@ -2,7 +2,7 @@
 
     from state import save_state, load_state, checkpoint, restore_checkpoint
 
-    save_state("plan", {"step": 2})       # True; .claude/state/plan.json
+    save_state("plan", {"step": 2})       # True; a copy is in .claude/state/plan.json
     load_state("plan")                    # {'step': 2}
     name = checkpoint("before_refactor")
     restore_checkpoint(name)              # exactly as it was; undo with State(...).undo()
@@ -40,8 +40,9 @@ from .errors import (
     Untrusted,
 )
 from .format.file_table import listed
-from .format.records import trusts_all, users_key
+from .format.records import users_key
 from .project import place
+from .project.view import View
 from .recording import journal
 from .session import states
 from .session.live import Sessions
@@ -103,6 +104,7 @@ class State(Checkpoints):
     session    the session whose live state PHASE and FILES mean; by default the one that Claude
                Code names in CLAUDE_CODE_SESSION_ID. "" for none.
     store      where keys and checkpoints lie; by default the one that WORKFLOW_STATE_STORE names
+    project    the project whose state a given directory is, where the caller has found it
     """
 
     def __init__(
@@ -110,13 +112,14 @@ class State(Checkpoints):
         directory: str | os.PathLike[str] | None = None,
         session: str | None = None,
         store: Store | None = None,
+        project: str | None = None,
     ) -> None:
         if directory is None:
-            self.project = journal.find_project()
-            self.directory = journal.find_state(self.project)
+            self.project, self.directory = journal.find_place()
         else:
             self.directory = os.path.abspath(os.fspath(directory))
-            self.project = place.project_of(self.directory)
+            self.project = place.project_of(self.directory) if project is None else project
+        place.check_directory(self.directory)
         if session is None:
             session = journal.environment("CLAUDE_CODE_SESSION_ID")
         self.session = session and place.session_of(session)
@@ -124,6 +127,7 @@ class State(Checkpoints):
             journal.environment("WORKFLOW_STATE_STORE"), self.directory
         )
         self.sessions = Sessions(self.directory, self.project, self.store)
+        self.view = View(self.directory, self.project)
 
     # --- keys ---
 
@@ -145,6 +149,7 @@ class State(Checkpoints):
         else:
             document = {"value": value, "timestamp": journal.now()}
             self.store.write(KEYS, key, self.store.sign(key, document))
+            self.view.publish({key: document})
 
     def load_state(self, key: str, default: Any = None) -> Any:
         """The value of a key, or `default` when there is none. Raises BadName and StateError."""
@@ -154,6 +159,7 @@ class State(Checkpoints):
             value = live and (live[PHASE] if key == PHASE else listed(live[FILES].paths()))
         else:
             document = self.store.read(KEYS, key)
+            document = self.view.edited(key, document) or document
             if document is not None:
                 return listed(document["value"])
             value = None
@@ -166,7 +172,9 @@ class State(Checkpoints):
                 f"{key} cannot be removed: session {self.session} recorded it; "
                 "`workflow-state phase auto` undoes a phase that was set"
             )
-        return self.store.delete(KEYS, place.check_name(key, "key"))
+        there = self.store.delete(KEYS, place.check_name(key, "key"))
+        self.view.publish({key: None})
+        return there
 
     def keys(self) -> list[str]:
         """The names of the saved keys, sorted."""
@@ -199,13 +207,9 @@ class State(Checkpoints):
     def _write(self, *records: Document) -> None:
         if not self.session:
             raise UnknownSession(f"no session is known in {self.directory}: name one")
-        if not users_key() and not trusts_all():
-            # The record would never be read back: without a key it looks like another user's.
-            where = journal.key_path() or "no home directory"
-            raise StateError(
-                f"there is no key to sign this with ({where}); nothing was saved: set "
-                "HOME to a directory of yours, or WORKFLOW_STATE_KEY to a secret"
-            )
+        reason = users_key(make=True) and place.distrust(self.directory)
+        if reason:  # the record would never be read back: it would look like another user's
+            raise StateError(f"{reason}; nothing was saved")
         # The lock first finishes a restore that was killed, which would otherwise win over this.
         with self.store.lock():
             self.sessions.write(self.session, *records)
@@ -224,7 +228,7 @@ def __getattr__(name: str) -> Any:
     from pathlib import Path
 
     try:
-        _found = Path(journal.find_state(journal.find_project()))
+        _found = Path(journal.find_place()[1])
     except (OSError, journal.Unusable):
         _found = Path(".claude/state")  # the current directory is gone; using it raises
     return _found

@@ -5,6 +5,7 @@ No test sees this machine's home, its Claude Code variables or any real state di
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -150,7 +151,19 @@ class Hooks:
     @property
     def directory(self) -> Path:
         """The project's state directory."""
+        return state_directory(self.home, self.project)
+
+    @property
+    def view(self) -> Path:
+        """The project's view: plain copies of its keys, phase and files."""
         return self.project / ".claude" / "state"
+
+
+def state_directory(home: Path, project: Path) -> Path:
+    """Where the hooks keep the state of a project, for the user with this home."""
+    real = Path(os.path.realpath(project))
+    digest = hashlib.blake2b(os.fsencode(real), digest_size=8).hexdigest()
+    return home / ".local/state/workflow-state/projects" / f"{real.name}-{digest}"
 
 
 def payloads(name: str, project: Path) -> list[dict]:

@@ -73,7 +73,7 @@ def log(state: State, arguments: argparse.Namespace) -> Answer:
     with open(descriptor, "rb", closefd=True):
         size, tell = os.fstat(descriptor).st_size, state.sessions.progress
         passed = (lambda offset: tell(offset, size)) if tell else None
-        reading = Replay(descriptor, state.session, passed=passed)
+        reading = Replay(descriptor, state.session, passed=passed, directory=state.directory)
         records = list(deque(reading, arguments.lines))
     lines = [_line(record) for record in records]
     for kind, count in reading.problems.items():

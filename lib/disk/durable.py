@@ -89,7 +89,9 @@ def write_all(descriptor: int, data: bytes | bytearray) -> None:
         data = data[os.write(descriptor, data) :]
 
 
-def write_new(name: str, content: Content, folder: int | None = None, mode: int = 0o600) -> None:
+def write_new(
+    name: str, content: Content, folder: int | None = None, mode: int = 0o600, sync: bool = True
+) -> None:
     """Make a file with this content, or none; its name is not synced.
 
     Raises FileExistsError where there is one.
@@ -101,7 +103,8 @@ def write_new(name: str, content: Content, folder: int | None = None, mode: int 
                 write_all(descriptor, content)
             else:
                 content(descriptor)
-            os.fsync(descriptor)
+            if sync:
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)  # not silently: some file systems report a full disk here
     except BaseException:
@@ -115,13 +118,14 @@ def replace(
     folder: int | None = None,
     mode: int = 0o600,
     check: Callable[[], None] | None = None,
+    sync: bool = True,
 ) -> None:
     """Put a file with this content in place of any older one: a reader sees the one or the other.
 
-    `check` runs just before the file gets its name; if it raises, all stays as it was. Raises
-    NotDurable.
+    `check` runs just before the file gets its name; if it raises, all stays as it was. Without
+    `sync` it is whole, but a power cut may undo it. Raises NotDurable.
     """
-    _place(name, content, folder, mode, check, os.replace)
+    _place(name, content, folder, mode, check, os.replace, sync)
 
 
 def create(name: str, content: Content, folder: int | None = None, mode: int = 0o600) -> None:
@@ -139,11 +143,12 @@ def _place(
     mode: int,
     check: Callable[[], None] | None,
     put: Callable[..., None],
+    sync: bool = True,
 ) -> None:
     """Write a temporary file, and give it its name by a rename or a link."""
     temporary = f"{name[: name.rfind('/') + 1]}{TEMPORARY}{os.urandom(8).hex()}"
     try:
-        write_new(temporary, content, folder, mode)
+        write_new(temporary, content, folder, mode, sync)
         try:
             if check:
                 check()
@@ -157,7 +162,8 @@ def _place(
         raise
     if put is os.link:
         discard(temporary, folder)
-    _sync_name(name, folder)
+    if sync:
+        _sync_name(name, folder)
 
 
 def rename(source: str, target: str, folder: int | None = None) -> None:

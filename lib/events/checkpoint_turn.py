@@ -25,7 +25,7 @@ def close(event: journal.Event, project: str) -> list[str]:
 
     Raises StateError.
     """
-    state = State(journal.find_state(project), event.session)
+    state = State(journal.find_state(project), event.session, project=project)
     live = state.live()
     seen = _what_changed(state, project, live)
     prints = git.fingerprints(project, _newest(live, seen))
@@ -42,7 +42,8 @@ def leave(event: journal.Event) -> list[str]:
 
     Returns notices for the user. Raises StateError.
     """
-    state = State(journal.find_state(journal.find_project(event.cwd)), event.session)
+    project, directory = journal.find_place(event.cwd)
+    state = State(directory, event.session, project=project)
     state.checkpoint_session(event.name)
     try:
         state.store.exchange(LEAVE_SECONDS, take=False)

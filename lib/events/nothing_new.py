@@ -26,7 +26,7 @@ def since_checkpoint(directory: str, session: str, project: str) -> bool:
             mark = _mark(state, session)
             if not mark or ("shell" in mark and _git_may_see(project)):
                 return False
-            return _only_stops(state, session, mark)
+            return _only_stops(state, directory, session, mark)
         finally:
             os.close(state)
     except (OSError, ValueError, LookupError, TypeError, StoreError):
@@ -54,7 +54,7 @@ def _git_may_see(project: str) -> bool:
     return bool(repository_of(project))
 
 
-def _only_stops(state: int, session: str, mark: dict[str, object]) -> bool:
+def _only_stops(state: int, directory: str, session: str, mark: dict[str, object]) -> bool:
     """Whether the journal is the one that the mark is of, with nothing behind it but stops."""
     offset = mark["offset"]
     descriptor = os.open(f"sessions/{session}.jsonl", journal.READ, dir_fd=state)
@@ -64,7 +64,7 @@ def _only_stops(state: int, session: str, mark: dict[str, object]) -> bool:
             return False
         if records.check_before(descriptor, offset) != mark["last"]:
             return False
-        since = records.Replay(descriptor, session, offset)
+        since = records.Replay(descriptor, session, offset, directory=directory)
         stops = all(record["event"] == "Stop" and _FACTS.issuperset(record) for record in since)
         return stops and not since.problems
     finally:

@@ -7,7 +7,7 @@ import time
 
 from ..format.json_text import dumps
 from ..install.interpreter import link_interpreter
-from ..maintenance import retention
+from ..maintenance import retention, settle
 from ..project import git, place
 from ..recording import journal
 from ..session import lineage
@@ -36,7 +36,13 @@ def start(event: journal.Event) -> str:
     except OSError:
         pass  # the other hooks find their interpreter without it, if more slowly
     project = journal.find_project(event.cwd)
-    state = State(journal.find_state(project), event.session)
+    try:
+        offered = settle.settle(project)
+    except (StateError, OSError) as error:
+        offered = f"the state of an earlier version stays in {project}/.claude/state: {error}"
+    state = State(journal.find_state(project), event.session, project=project)
+    if offered:
+        state.sessions.notices.append(offered)
     reason = place.distrust(state.directory)
     if reason:
         message = journal.record(event)

@@ -82,17 +82,20 @@ def signed(name: str, document: Document) -> Signed:
     """
     whole = {member: value for member, value in document.items() if member != "check"}
     data = bytearray().join(_pieces(whole)[:-1])  # grows in place: it may have many megabytes
-    check = journal.check(_own_name(data) or name, data, records.users_key())
+    check = journal.check(_own_name(data) or name, data, records.users_key(make=True))
     data += b'%b%b"\n}\n' % (_CHECK, check.encode())
     return Signed({**whole, "check": check}, data, records.OURS)
 
 
-def opened(name: str, data: bytes) -> Signed:
-    """The document of a file, and what it is worth. Raises ValueError and RecursionError."""
+def opened(name: str, data: bytes, directory: str = "") -> Signed:
+    """The document of a file in a state directory, and its trust.
+
+    Raises ValueError, RecursionError and StoreError.
+    """
     end = max(data.rfind(_CHECK), 0)
     body, rest = memoryview(data)[:end], data[end + len(_CHECK) :]
     given = rest[:-4].decode("ascii", "replace") if rest[-4:] == b'"\n}\n' else ""
-    key = records.users_key()
+    key = records.readers_key(directory)
     scope = _own_name(body) or name
     if key and given and given[9:] == journal.signature(scope, body, key):
         try:
@@ -105,7 +108,8 @@ def opened(name: str, data: bytes) -> Signed:
     if isinstance(document.get("check"), str):
         trust = records.verdict(scope, body, given, key)
     else:
-        trust = records.OURS if records.trusts_all() else records.FOREIGN
+        ours = key is None or records.trusts_all()
+        trust = records.OURS if ours else records.FOREIGN
     return Signed(document, data, trust)
 
 

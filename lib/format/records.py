@@ -35,24 +35,52 @@ def trusts_all() -> bool:
     return journal.environment("WORKFLOW_STATE_TRUST") == "all"
 
 
-def users_key() -> bytes:
-    """The user's key, b"" where none can be had. Raises StoreError when it cannot be read now."""
+def users_key(make: bool = False) -> bytes:
+    """The user's key, b"" where none can be had; with `make` it is made when missing.
+
+    Raises StoreError when it cannot be read now.
+    """
     try:
-        return journal.read_key()
+        return journal.read_key(make)
     except journal.Unusable as error:
         raise StoreError(str(error)) from None
 
 
-def verdict(scope: str, body: bytes | bytearray | memoryview, given: str, key: bytes) -> str:
-    """OURS, FOREIGN (whole, but written under another key or none) or DAMAGED."""
+def readers_key(directory: str) -> bytes | None:
+    """The key that shows what in a state directory is this user's; None where its place does.
+
+    The user's own place belongs to the user and is closed to others, so all in it counts. Raises
+    StoreError.
+    """
+    return None if is_believed(directory) else users_key()
+
+
+def is_believed(directory: str) -> bool:
+    """Whether only this user can have written in a state directory: it is at home, and private."""
+    if not directory or not journal.at_home(directory):
+        return False
+    try:
+        status = os.stat(journal.state_home())
+    except FileNotFoundError:
+        return True  # it will be made so
+    except OSError:
+        return False
+    return status.st_uid == os.geteuid() and not status.st_mode & 0o022
+
+
+def verdict(scope: str, body: bytes | bytearray | memoryview, given: str, key: bytes | None) -> str:
+    """OURS, FOREIGN (whole, but written under another key or none) or DAMAGED.
+
+    `key` is what `readers_key` returns.
+    """
     if key and given[8:] == "." + journal.signature(scope, body, key):
         return OURS
     if given[:9] != journal.check(scope, body, b"")[:9]:
         return DAMAGED
-    return OURS if trusts_all() else FOREIGN
+    return OURS if key is None or trusts_all() else FOREIGN
 
 
-def read_line(line: bytes, session: str, key: bytes) -> tuple[str, Record]:
+def read_line(line: bytes, session: str, key: bytes | None) -> tuple[str, Record]:
     """What a journal's line is worth, and its record: empty unless it is OURS."""
     body, found, rest = line.rpartition(b',"check":"')
     if not found or rest[-2:] != b'"}':
@@ -77,7 +105,7 @@ class Replay:
 
     After it, `offset` is where the next pass goes on: behind the last line that ends in a line
     feed. `problems` counts the lines passed over, by FOREIGN, DAMAGED and NEWER. `passed` is called
-    with the offset reached, once a CHUNK.
+    with the offset reached, once a CHUNK. `directory` is the state directory.
     """
 
     def __init__(
@@ -87,6 +115,7 @@ class Replay:
         offset: int = 0,
         end: int | None = None,
         passed: Callable[[int], None] | None = None,
+        directory: str = "",
     ) -> None:
         self.offset = offset
         self._end = end
@@ -94,7 +123,7 @@ class Replay:
         self.problems: dict[str, int] = {}
         self._descriptor = descriptor
         self._session = session
-        self._key = users_key()
+        self._key = readers_key(directory)
 
     def __iter__(self) -> Iterator[Record]:
         os.lseek(self._descriptor, self.offset, os.SEEK_SET)
@@ -125,12 +154,14 @@ class Replay:
         self.problems[trust] = self.problems.get(trust, 0) + 1
 
 
-def mentioning(descriptor: int, session: str, signs: tuple[bytes, ...]) -> Iterator[Record]:
+def mentioning(
+    descriptor: int, session: str, signs: tuple[bytes, ...], directory: str
+) -> Iterator[Record]:
     """The records of a journal that count, of those whose lines hold one of several texts.
 
     The other lines are not looked at, which takes a fiftieth of the time.
     """
-    key = users_key()
+    key = readers_key(directory)
     os.lseek(descriptor, 0, os.SEEK_SET)
     rest = b""
     while True:

@@ -97,9 +97,6 @@ def warnings(where: Place) -> list[str]:
             "this is your home directory: the hooks run only if Claude Code starts here. For all "
             "your projects: workflow-state install --user"
         )
-    link = journal.link_in(f"{where.project}/.claude/state") if where.project else ""
-    if link:
-        notes.append(": ".join(linked(link)))
     return notes + _git_warnings(where)
 
 
@@ -121,14 +118,6 @@ def _git_warnings(where: Place) -> list[str]:
             f'"$({git} rev-parse --path-format=absolute --git-path info/exclude)"'
         ]
     return []
-
-
-def linked(link: str) -> tuple[str, str]:
-    """What is wrong with a link, which a repository could bring; and what to do."""
-    return (
-        f"{link} is a link, which the hooks do not follow; they record nothing",
-        "make it a directory (its files may be links), or set WORKFLOW_STATE_DIR",
-    )
 
 
 # --- uninstall --purge -------------------------------------------------------------------------

@@ -19,7 +19,6 @@ from ..format.documents import data_of, verdict_on
 from ..format.whole import whole
 from ..project.place import journals, open_journal
 from ..recording import journal
-from ..recording.first_use import initialize
 from ..session.lineage import is_running
 from ..session.live import checkpoint_name
 from ..stores import CHECKPOINTS, KEYS
@@ -55,11 +54,7 @@ class Staging:
         self.directory = os.path.join(state.directory, STAGED + os.urandom(8).hex())
         self.members: dict[str, Document] = {}
         try:
-            folder = journal.open_state(state.directory, create=True)
-            try:
-                initialize(folder)
-            finally:
-                os.close(folder)
+            os.close(journal.open_state(state.directory, create=True))
             for path in ("", CHECKPOINTS, SESSIONS):
                 os.mkdir(os.path.join(self.directory, path), 0o700)
         except BaseException:

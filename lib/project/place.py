@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import stat
 
-from ..errors import BadName, StoreError
+from ..errors import BadName, StateError, StoreError
 from ..format.json_text import loads
+from ..format.records import is_believed, trusts_all, users_key
 from ..recording import journal
 
 TYPE_CHECKING = False
@@ -42,8 +43,14 @@ def session_of(text: str) -> str:
 
 def project_of(directory: str) -> str:
     """The project whose state directory this is, resolved as the hooks resolve it."""
-    if directory.endswith("/.claude/state"):
-        return directory[:-14] or "/"
+    if directory.endswith(journal.VIEW):
+        return directory[: -len(journal.VIEW)] or "/"
+    if journal.at_home(directory):
+        from ..recording.project_file import read_about
+
+        path = read_about(directory).get("path")
+        if path:
+            return str(path)
     return journal.find_project()
 
 
@@ -74,25 +81,45 @@ def read_settings(project: str) -> tuple[dict[str, Any], str]:
 
 
 def distrust(directory: str) -> str:
-    """Why what this directory holds is not told to Claude; "" when there is no reason.
+    """Why nothing in this directory is told to Claude; "" when there is no reason.
 
-    A directory that others can write, or that another user owns, may hold anybody's words.
+    At home the place shows that what it holds is this user's. Elsewhere, and where others can
+    write at home, the key does.
     """
-    try:
-        descriptor = journal.open_state(directory)
-    except FileNotFoundError:
+    if is_believed(directory) or users_key() or trusts_all():
         return ""
-    except OSError as error:
-        return f"{directory} cannot be opened ({error.strerror})"
+    home = journal.state_home()
+    if not home:
+        cause = "you have no home directory that you own and can write"
+    elif _others_can_write(home):
+        cause = f"other users can write in {home}"
+    elif os.path.lexists(journal.key_path()):
+        cause = f"{journal.key_path()} is no key that only you can read"
+    else:
+        return ""  # the first record makes the key
+    return (
+        f"{cause}, so nothing in {directory} is known to be yours; set WORKFLOW_STATE_KEY to a "
+        "secret, or WORKFLOW_STATE_DIR and WORKFLOW_STATE_KEY"
+    )
+
+
+def _others_can_write(path: str) -> bool:
     try:
-        status = os.fstat(descriptor)
-    finally:
-        os.close(descriptor)
-    if status.st_uid != os.geteuid():
-        return f"{directory} belongs to another user ({status.st_uid})"
-    if status.st_mode & 0o022:
-        return f"{directory} can be written by other users; run: chmod 700 {directory}"
-    return ""
+        return bool(os.stat(path).st_mode & 0o022)
+    except OSError:
+        return False
+
+
+def check_directory(directory: str) -> None:
+    """Raise StateError for a directory that holds other things than a state."""
+    if journal.at_home(directory):
+        return
+    from ..recording.first_use import refuse_other
+
+    try:
+        refuse_other(directory)
+    except journal.Unusable as error:
+        raise StateError(str(error)) from None
 
 
 def journals(directory: str) -> list[tuple[float, str]]:

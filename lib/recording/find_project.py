@@ -1,50 +1,140 @@
-"""The search for the project that a directory belongs to, upwards from it."""
+"""The search for the project that a directory belongs to, and for where its state lies."""
 
 from __future__ import annotations
 
 import os
 
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+from . import journal
+from .project_file import PROJECTS, read_about
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+# --- the project -------------------------------------------------------------------------------
 
 
-def search(start: str, home: str) -> str:
-    """The nearest ancestor-or-self with a `.claude/state`, else with a `.git`, else `start`.
+def search(start: str) -> str:
+    """The nearest ancestor-or-self with a `.git` or with a state at home, else `start` itself.
 
-    Never above the home directory. The search for a state also ends at a linked worktree, and the
-    home directory's own state is not taken for that of a repository below it.
+    The path is canonical. Never the home directory, unless it is `start`, nor a directory of
+    another user's above one of this user's.
     """
+    start = os.path.realpath(start or "/")
+    if not os.path.lexists(start):
+        return _moved_from(start) or start
     here = start
-    repository = ""
-    while here:
-        if _exists(here + "/.claude/state") and not (here == home and repository):
-            return here
-        if not repository and _exists(here + "/.git"):
-            repository = here
-            if _is_linked_worktree(here):
-                break
-        if here == home:
+    homes = _homes()
+    owners = {os.geteuid(), os.stat(start).st_uid}
+    while here != "/":
+        if here != start and (here in homes or os.stat(here).st_uid not in owners):
             break
-        here = here[: here.rfind("/")]
-    return repository or start
+        if os.path.lexists(here + "/.git") or _has_state(here):
+            return here
+        here = os.path.dirname(here)
+    return start.rstrip("/")
 
 
-def _exists(path: str) -> bool:
-    try:
-        os.stat(path)
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+def _has_state(project: str) -> bool:
+    """Whether a directory has a state of its own: at home, or where the first version kept it."""
+    if journal.environment("WORKFLOW_STATE_DIR"):
         return False
-    return True
+    entry = journal.project_entry(project)
+    return os.path.isdir(entry) and not os.path.islink(entry)
 
 
-def _is_linked_worktree(repository: str) -> bool:
-    """Whether `.git` is the file of a linked worktree, which has work, and state, of its own."""
+def _homes() -> set[str]:
+    """The home directory by the environment, and by the user's own place."""
+    homes = {journal.environment("HOME"), journal.state_home().partition("/.local/state/")[0]}
+    return {os.path.realpath(home) for home in homes if home}
+
+
+# --- its state ---------------------------------------------------------------------------------
+
+
+def state_of(project: str) -> str:
+    """Where a project's state lies, or will lie: nothing is made or moved here.
+
+    A project that was moved still has its state under the old path, until a session starts. So
+    has one whose state the first version kept in the project.
+    """
+    entry = journal.project_entry(project)
+    PROJECTS[entry] = project
+    if not os.path.isdir(entry) or os.path.islink(entry):
+        return moved_state(project) or earlier_state(project) or entry
+    return entry
+
+
+def earlier_state(project: str) -> str:
+    """The state that the first version kept in the project, if it is this user's; or ""."""
+    path = project
+    for name in (".claude", "state", "sessions"):
+        path = f"{path}/{name}"
+        try:
+            status = os.lstat(path)
+        except OSError:
+            return ""
+        if status.st_mode & 0o170000 != 0o040000 or status.st_uid != os.geteuid():
+            return ""
+    return project + journal.VIEW
+
+
+def moved_state(project: str) -> str:
+    """The state of a project that was moved here: of its directory, whose old path is gone; or "".
+
+    The number of a directory is used again for a new one. So something in the directory must be
+    older than the last record of the state.
+    """
     try:
-        descriptor = os.open(repository + "/.git", _READ)
+        status = os.stat(project)
+    except OSError:
+        return ""
+    for entry, about in entries():
+        if (about.get("device"), about.get("inode")) != (status.st_dev, status.st_ino):
+            continue
+        if about["path"] != project and not os.path.lexists(about["path"]):
+            if _is_older(project, _last_record(entry)):
+                return entry
+    return ""
+
+
+def entries() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each state at home, as a path, and what it says of its project."""
+    home = journal.state_home()
+    try:
+        names = os.listdir(home + "/projects") if home else []
+    except OSError:
+        names = []
+    for name in names:
+        if name.startswith("."):
+            continue
+        entry = f"{home}/projects/{name}"
+        about = {} if os.path.islink(entry) else read_about(entry)
+        if about:
+            yield entry, about
+
+
+def _last_record(entry: str) -> float:
+    """When the last record of a state was written, in seconds since the epoch."""
+    try:
+        with os.scandir(entry + "/sessions") as journals:
+            return max((each.stat().st_mtime for each in journals), default=0.0)
+    except OSError:
+        return 0.0
+
+
+def _is_older(project: str, moment: float) -> bool:
+    """Whether anything in a directory has not changed since a moment."""
+    try:
+        with os.scandir(project) as found:
+            return any(each.stat(follow_symlinks=False).st_ctime <= moment for each in found)
     except OSError:
         return False
-    try:
-        return b"/worktrees/" in os.read(descriptor, 4096)
-    except IsADirectoryError:
-        return False
-    finally:
-        os.close(descriptor)
+
+
+def _moved_from(path: str) -> str:
+    """Where the project now is whose old path is gone, once a session has started there; or ""."""
+    entry = journal.project_entry(path) if path.strip("/") else ""
+    about = read_about(entry) if entry and os.path.islink(entry) else {}
+    return str(about.get("path", ""))

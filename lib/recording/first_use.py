@@ -1,44 +1,168 @@
-"""What is made once: the files that each state directory has, and the user's key.
+"""What is made once: the user's own place and key, and what each state directory has.
 
-Each appears whole and durable, or not at all. In a file of its own because nearly every call
-finds it all there.
+In a file of its own because nearly every call finds it all there.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from errno import EINTR, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC
 
-from ..disk.durable import create, make_directories, replace, sync_parent
+from ..disk.durable import (
+    CREATE,
+    TEMPORARY,
+    discard,
+    make_directories,
+    make_directory,
+    replace,
+    sync_parent,
+)
+from . import journal
 
 PASSING = (EINTR, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC)
 """What may be otherwise at the next call: it does not say that no key can be had."""
 
+SIGN = b"Written by workflow-state"
+"""How the README of each directory of ours begins, which shows that it is one."""
+
 GITIGNORE = b"*\n"
 README = (
-    b"Written by workflow-state's hooks: the phase, files and checkpoints of Claude Code sessions\n"
-    b"in this project. It is yours; delete this directory and they start afresh.\n"
+    SIGN + b"'s hooks: the phase, files and checkpoints of Claude Code sessions in a\n"
+    b"project. It is yours; delete this directory and they start afresh.\n"
 )
+HOME_README = (
+    SIGN + b": what its hooks recorded of your Claude Code sessions, a directory\n"
+    b"for each project in projects/, and the key that signs it. No other user may read it.\n"
+    b"Delete a directory in projects/, and the next session of that project starts afresh.\n"
+    b"`workflow-state uninstall --purge`, typed in a project, does the same.\n"
+)
+_ALLOWED = ("keys", ".gitignore", "README", "lost+found")
+"""What a directory may hold that is about to become a state directory."""
+
+KEY_SECONDS = 1.0
+"""How long a key that another process is making may take."""
 
 
-def initialize(state: int) -> None:
-    """Put `.gitignore` and `README` into a state directory that lacks them.
+# --- a state directory -------------------------------------------------------------------------
 
-    Each appears whole: nobody would ever fill an empty `.gitignore` that a killed writer left,
-    and git would see the state. They are durable before `sessions` is made: who finds that there
-    looks for them no more.
+
+def initialize(directory: str) -> None:
+    """Make a state directory whole, if it is not. Raises OSError, and Unusable for another's.
+
+    `sessions` is made last: who finds it looks for the rest no more.
     """
-    for name, text in ((".gitignore", GITIGNORE), ("README", README)):
-        try:
-            os.stat(name, dir_fd=state, follow_symlinks=False)
-        except FileNotFoundError:
-            replace(name, text, state)
-
-
-def make_key(path: str) -> None:
-    """Make the key appear whole: of two hooks that make it at once, both read the first one's."""
-    make_directories(path[: path.rfind("/")], 0o700)
+    refuse_other(directory)
+    if os.path.isdir(directory + "/sessions"):
+        return
+    if journal.at_home(directory):
+        _initialize_home()
+        if os.path.islink(directory):  # led to where a project went whose old path is in use again
+            os.unlink(directory)
+    make_directories(directory, 0o700)
+    state = os.open(directory, journal.DIRECTORY)
     try:
-        create(path, os.urandom(32))
-    except FileExistsError:
+        if not _is_ours(directory):  # the first version kept the keys beside the README
+            make_directory(state, "keys", 0o700)
+        if journal.at_home(directory):
+            from .project_file import write_project
+
+            write_project(state, directory)
+        _write_missing(((".gitignore", GITIGNORE), ("README", README)), state)
+        make_directory(state, "sessions", 0o700)
+    finally:
+        os.close(state)
+
+
+def _initialize_home() -> None:
+    home = journal.state_home()
+    make_directories(home + "/projects", 0o700)
+    folder = os.open(home, journal.DIRECTORY)
+    try:
+        _write_missing(((".gitignore", GITIGNORE), ("README", HOME_README)), folder)
+    finally:
+        os.close(folder)
+
+
+def _write_missing(files: tuple[tuple[str, bytes], ...], folder: int) -> None:
+    """Write those files of an open folder that are missing. Each appears whole."""
+    for name, text in files:
+        try:
+            os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            replace(name, text, folder)
+
+
+def refuse_other(directory: str) -> None:
+    """Raise Unusable for a directory that holds other things than a state; one may be missing."""
+    if journal.at_home(directory) or _is_ours(directory):
+        return
+    try:
+        found = os.listdir(directory)
+    except (FileNotFoundError, PermissionError):
+        return
+    except NotADirectoryError:
+        found = [directory]
+    if any(name not in _ALLOWED and not name.startswith(TEMPORARY) for name in found):
+        raise journal.Unusable(
+            f"{directory} is no state directory: it holds other files, and was left as it is; "
+            "name an empty directory, or one that does not exist"
+        )
+
+
+def _is_ours(directory: str) -> bool:
+    """Whether the README of a directory is ours."""
+    try:
+        descriptor = os.open(directory + "/README", journal.READ)
+        try:
+            return os.read(descriptor, len(SIGN)) == SIGN
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return False
+
+
+# --- the key -----------------------------------------------------------------------------------
+
+
+def make_key(path: str) -> bytes:
+    """Make the user's key, and return it; of two processes that make it at once, the first one's.
+
+    b"" where it cannot be made. Raises Unusable where that may be otherwise at the next call.
+    """
+    try:
+        _initialize_home()
+        try:
+            descriptor = os.open(path, CREATE, 0o600)
+        except FileExistsError:
+            return _key_of_another(path)
+        key = os.urandom(32)
+        try:
+            written = os.write(descriptor, key)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if written != len(key):
+            discard(path)
+            raise OSError(ENOSPC, os.strerror(ENOSPC), path)
         sync_parent(path)  # lost with power, it would make all that was signed with it foreign
+    except OSError as error:
+        if error.errno in PASSING:
+            raise journal.Unusable(
+                f"{path}: {error.strerror}; without it nothing can be signed or verified"
+            ) from None
+        return b""
+    return journal.read_key()  # b"" where the file system lets others read it
+
+
+def _key_of_another(path: str) -> bytes:
+    """The key that another process is making. One whose maker was killed is made anew."""
+    give_up = time.monotonic() + KEY_SECONDS
+    while True:
+        key = journal.read_key()
+        if key or os.stat(path).st_size >= len(os.urandom(32)):
+            return key
+        if time.monotonic() > give_up:
+            replace(path, os.urandom(32))
+            return journal.read_key()
+        time.sleep(0.01)

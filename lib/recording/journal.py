@@ -14,8 +14,7 @@ call. So it is written a little unusually:
   journal: the record is one `write` on a descriptor in append mode.
 - the process leaves with `_exit`, which skips tearing the interpreter down.
 
-Files are opened relative to their directory's descriptor and never through a symlink, because a
-cloned repository may bring a `.claude/` of its own. docs/format.md describes what is written.
+What is written lies in the user's own place, outside every project. docs/format.md describes it.
 """
 
 import sys
@@ -66,8 +65,13 @@ if __spec__ is None:  # loaded by a hook, by itself: this is the package of what
         package.__path__ = [folder + name.replace(".", "/")]
 
 VERSION = 1
+VIEW = "/.claude/state"
+"""Where the project's view lies in it. The first version kept the state there."""
+
 MANUAL = "manual"
 """The session of events that name none, such as those piped into a script by hand."""
+
+ENOENT = 2
 
 STDIN_LIMIT = 64 << 20
 """Bytes of an event that are parsed; the client's largest seen were 5 MB."""
@@ -218,37 +222,116 @@ def environment(name: str) -> str:
     """An environment variable, "" when unset. (`posix.environ` has bytes for keys.)"""
     values: Any = getattr(os, "environb", None) or os.environ
     value: bytes = values.get(name.encode(), b"")
-    return value.decode("utf-8", "surrogateescape")
+    return value.decode(FILE_SYSTEM, "surrogateescape")
 
 
-def find_project(cwd: str = "") -> str:
-    """The directory whose `.claude/state` this is, absolute, without a slash at its end.
+FILE_SYSTEM = sys.getfilesystemencoding()
+"""How Python turns the text of a path into bytes: not UTF-8 under an older locale."""
 
-    From CLAUDE_PROJECT_DIR, else `cwd`, else the current directory: itself where it has a
-    `.claude/state`, else what `search` finds upwards from it.
+
+def native(text: str) -> str:
+    """A path out of an event, which is UTF-8, as this process must name it to open it."""
+    if FILE_SYSTEM == "utf-8":
+        return text
+    return text.encode("utf-8", "surrogateescape").decode(FILE_SYSTEM, "surrogateescape")
+
+
+def as_text(path: str) -> str:
+    """The reverse of `native`: a path of this process as an event, or a record, names it."""
+    if FILE_SYSTEM == "utf-8":
+        return path
+    return path.encode(FILE_SYSTEM, "surrogateescape").decode("utf-8", "surrogateescape")
+
+
+def state_home() -> str:
+    """The user's own place: `workflow-state` in $XDG_STATE_HOME or ~/.local/state.
+
+    Where that is another user's (sudo keeps HOME on some systems), or HOME is unset, the home
+    directory comes from the password database. "" where the user has none.
+    """
+    base = environment("XDG_STATE_HOME")
+    if base[:1] != "/":
+        home = environment("HOME")
+        base = home + "/.local/state" if home[:1] == "/" else ""
+    found = _HOMES.get(base)
+    if found is None:
+        path = base + "/workflow-state"
+        try:
+            status = os.stat(path) if base else None
+        except OSError:
+            status = None
+        if status is None or status.st_uid != os.geteuid():
+            from .state_home import search
+
+            path = search(base)
+        else:
+            _HOMES[base] = path
+        return path
+    return found
+
+
+_HOMES: "dict[str, str]" = {}
+"""The place that was found to be the user's, by the directory that it is in."""
+
+
+def project_entry(project: str) -> str:
+    """The directory of a project's state at home: its name, and a digest of its path."""
+    name = project[project.rfind("/") + 1 :]
+    if name.strip(_NAME) or len(name) > 48 or name[:1] in ".-":
+        name = "".join([letter if letter in _NAME else "_" for letter in name[:48]]).lstrip(".-")
+    path = project.encode(FILE_SYSTEM, "surrogateescape")
+    home = state_home()
+    if not home:
+        raise Unusable(NO_HOME)
+    return f"{home}/projects/{name or 'project'}-{blake2b(path, digest_size=8).hexdigest()}"
+
+
+NO_HOME = (
+    "you have no home directory that you own and can write, so nothing is recorded; set "
+    "WORKFLOW_STATE_DIR to a directory of yours, and WORKFLOW_STATE_KEY to a secret"
+)
+
+
+def find_place(cwd: str = "") -> "tuple[str, str]":
+    """The project that an event is about, and its state directory. Raises Unusable.
+
+    The project is found from CLAUDE_PROJECT_DIR, else `cwd`, else the current directory. Nearly
+    always that is a project with a state of its own; find_project.py does the rest.
     """
     start = environment("CLAUDE_PROJECT_DIR")
     if start[:1] not in ("", "/"):
         raise Unusable(f"CLAUDE_PROJECT_DIR is {start!r}, which is not an absolute path")
-    start = (start or cwd or os.getcwd()).rstrip("/")
-    try:
-        if start and os.stat(start + "/.claude/state"):
-            return start
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        pass
+    start = (start or native(cwd) or os.getcwd()).rstrip("/")
+    chosen = environment("WORKFLOW_STATE_DIR")
+    if start and (chosen[:1] == "/" or not chosen):
+        entry = chosen or project_entry(start)
+        try:
+            status = os.lstat(start + "/.git" if chosen else entry)
+            if chosen or (status.st_mode & 0o170000 == 0o040000 and status.st_uid == os.geteuid()):
+                return start, entry
+        except OSError:
+            pass
     from .find_project import search
 
-    return search(start, environment("HOME").rstrip("/"))
+    project = search(start)
+    return project, find_state(project)
+
+
+def find_project(cwd: str = "") -> str:
+    """The project that an event is about, absolute, without a slash at its end."""
+    return find_place(cwd)[0]
 
 
 def find_state(project: str) -> str:
-    """The path of the project's state directory: WORKFLOW_STATE_DIR, or `.claude/state` in it."""
+    """The path of a project's state directory: WORKFLOW_STATE_DIR, or its place at home."""
     override = environment("WORKFLOW_STATE_DIR")
     if override:
         return override if override[0] == "/" else f"{project}/{override}"
     if not project:
         raise Unusable("/ is no project: work in a directory of its own, or set WORKFLOW_STATE_DIR")
-    return project + "/.claude/state"
+    from .find_project import state_of
+
+    return state_of(project)
 
 
 def descend(parent: int, name: str, mode: int = 0) -> int:
@@ -273,59 +356,30 @@ def descend(parent: int, name: str, mode: int = 0) -> int:
 def open_state(directory: str, create: bool = False) -> int:
     """A descriptor of the state directory. Raises OSError; FileNotFoundError where there is none.
 
-    Of `<project>/.claude/state` the project may be reached through symlinks, the rest not: it
-    could have come with the repository.
+    With `create` it is made whole when missing. Raises Unusable for a directory of other things.
     """
-    if in_project(directory):
-        try:
-            descriptor = os.open(directory[:-14] or "/", DIRECTORY)
-        except FileNotFoundError:
-            if create:
-                raise Unusable(f"the project directory {directory[:-14]} does not exist") from None
-            raise
-        try:
-            descriptor = descend(descriptor, ".claude", 0o777 if create else 0)
-            return descend(descriptor, "state", 0o700 if create else 0)
-        except OSError as error:
-            link = link_in(directory)
-            if link:
-                error.filename, error.strerror = link, "it is a link, and none is followed here"
-            raise
     if create:
-        from ..disk.durable import make_directories
+        from .first_use import initialize
 
-        make_directories(directory, 0o700)
+        initialize(directory)
     return os.open(directory, DIRECTORY)
-
-
-def in_project(directory: str) -> bool:
-    """Whether a state directory is a project's `.claude/state`, and not a place of one's choice."""
-    return directory.endswith("/.claude/state") and not environment("WORKFLOW_STATE_DIR")
-
-
-def link_in(directory: str) -> str:
-    """The part of a project's `.claude/state` that is a symlink, as a path; "" when none is."""
-    for path in (directory[:-6], directory) if in_project(directory) else ():
-        try:
-            if os.readlink(path):
-                return path
-        except OSError:
-            pass  # no link, or nothing at all
-    return ""
 
 
 def open_sessions(directory: str) -> int:
     """A descriptor of the directory of journals, made with all that belongs to it when missing."""
-    state = open_state(directory, create=True)
-    try:
-        sessions = os.open("sessions", DIRECTORY | os.O_NOFOLLOW, dir_fd=state)
-    except FileNotFoundError:
-        from .first_use import initialize
+    if not at_home(directory):
+        from .first_use import refuse_other
 
-        initialize(state)
-        return descend(state, "sessions", 0o700)
-    os.close(state)
-    return sessions
+        refuse_other(directory)
+    try:
+        return os.open(directory + "/sessions", DIRECTORY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return descend(open_state(directory, create=True), "sessions")
+
+
+def at_home(directory: str) -> bool:
+    """Whether a state directory lies in the user's own place, and not where the user chose."""
+    return directory.startswith(state_home() + "/projects/")
 
 
 # --- the key and the check ---------------------------------------------------------------------
@@ -333,48 +387,44 @@ def open_sessions(directory: str) -> int:
 
 def key_path() -> str:
     """Where the user's key lies: outside every repository. "" where the user has no home."""
-    base = environment("XDG_STATE_HOME")
-    if base[:1] != "/":
-        home = environment("HOME")
-        base = home + "/.local/state" if home[:1] == "/" else ""
-    return base and base + "/workflow-state/key"
+    home = state_home()
+    return home and home + "/key"
 
 
-def read_key() -> bytes:
-    """The user's key, made at first use: 32 bytes, or b"" where none can be had.
+def read_key(make: bool = False) -> bytes:
+    """The user's key: 32 bytes, or b"" where none can be had; with `make` it is made when missing.
 
     WORKFLOW_STATE_KEY stands in for the file. A key that others could read is not used. Raises
-    Unusable where there may well be one: with no key all that is the user's would seem foreign,
-    and a checkpoint made of that would be empty.
+    Unusable where there may well be one, and it cannot be read now.
     """
     given = environment("WORKFLOW_STATE_KEY")
     if given:
-        return blake2b(given.encode("utf-8", "surrogateescape"), digest_size=32).digest()
+        return blake2b(given.encode(FILE_SYSTEM, "surrogateescape"), digest_size=32).digest()
     path = key_path()
     if not path:
         return b""
     try:
-        try:
-            descriptor = os.open(path, READ, 0o600)
-        except FileNotFoundError:
-            from .first_use import make_key
-
-            make_key(path)
-            descriptor = os.open(path, READ, 0o600)
+        descriptor = os.open(path, READ, 0o600)
         try:
             status = os.fstat(descriptor)
             key = os.read(descriptor, 33)
         finally:
             os.close(descriptor)
     except OSError as error:
-        from .first_use import PASSING
+        from .first_use import PASSING, make_key
 
+        if make and error.errno == ENOENT:
+            return make_key(path)
         if error.errno in PASSING:
             raise Unusable(
                 f"{path}: {error.strerror}; without it nothing can be signed or verified"
             ) from None
         return b""
     private = status.st_mode & 0o170077 == 0o100000 and status.st_uid == os.geteuid()
+    if private and make and len(key) < 32:  # its maker is at work, or was killed there
+        from .first_use import make_key
+
+        return make_key(path)
     return key if private and len(key) == 32 else b""
 
 
@@ -457,14 +507,24 @@ def _open_journal(sessions: int, file: str) -> "tuple[int, os.stat_result, str]"
                 raise
         else:
             status = os.fstat(descriptor)
-            if status.st_mode & 0o170000 == 0o100000 and status.st_nlink == 1:
+            if status.st_mode & 0o170000 == 0o100000 and (
+                status.st_nlink == 1 or (not status.st_nlink and _is_there(sessions, file, status))
+            ):
                 return descriptor, status, message
             os.close(descriptor)
-            if status.st_nlink == 0:  # replaced since it was opened: what is written here is lost
+            if not status.st_nlink:  # removed since it was opened: what is written here is lost
                 continue
         from ..disk.quarantine import quarantine
 
         message = f"sessions/{file} was no plain file of one name; {quarantine(file, sessions)}"
+
+
+def _is_there(sessions: int, file: str, status: "os.stat_result") -> bool:
+    """Whether a journal still has its name: some file systems report no link for any file."""
+    try:
+        return os.stat(file, dir_fd=sessions, follow_symlinks=False).st_ino == status.st_ino
+    except FileNotFoundError:
+        return False
 
 
 def append(sessions: int, session: str, records: bytes) -> str:
@@ -495,7 +555,7 @@ def write(directory: str, session: str, *records: "dict[str, Any]") -> str:
 
     Returns what had to be quarantined for it, or "". Raises OSError and Unusable.
     """
-    key = read_key()
+    key = read_key(make=True)
     at = now()
     signed = [sign(session, {"v": VERSION, "at": at, **facts}, key) for facts in records]
     sessions = open_sessions(directory)
@@ -693,7 +753,7 @@ def _moment_facts(event: Event) -> "dict[str, Any]":
 
 def facts_of(event: Event, project: str) -> "list[dict[str, Any]]":
     """What is kept of an event, as records in the order they are written. Pure but for /proc."""
-    base = event.cwd or (os.getcwd() if not environment("CLAUDE_PROJECT_DIR") else project)
+    base = event.cwd or (project if environment("CLAUDE_PROJECT_DIR") else as_text(os.getcwd()))
     facts: dict[str, Any] = {"event": event.name}
     for theirs, ours in _SHORT:
         text = _text(event.fields.get(theirs))
@@ -719,9 +779,9 @@ def record(event: Event, **facts: "Any") -> str:
 
     Returns what the user should be told though it was done, or "".
     """
-    project = find_project(event.cwd)
-    first, *rest = facts_of(event, project)
-    return write(find_state(project), event.session, {**first, **facts}, *rest)
+    project, directory = find_place(event.cwd)
+    first, *rest = facts_of(event, as_text(project))
+    return write(directory, event.session, {**first, **facts}, *rest)
 
 
 # --- the life of a hook's process --------------------------------------------------------------
@@ -755,6 +815,10 @@ def run(name: str, handle: "Callable[[Event], str]" = record, seconds: float = 5
         raise Unusable(f"gave up after {seconds:g} seconds")
 
     try:
+        if FILE_SYSTEM != "utf-8" and handle is not record:
+            from .utf8 import restart
+
+            restart()
         signal(SIGALRM, give_up)
         setitimer(ITIMER_REAL, seconds)
         data = read_stdin()

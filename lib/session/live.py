@@ -123,7 +123,9 @@ class Sessions:
             skipped = max(0, size - offset - most) if most is not None else 0
             if skipped and saved:
                 saved = {**saved, "in_flight": []}  # they may have ended in what is not read
-            records = Replay(descriptor, session, offset + skipped, end, self._report_to(size))
+            records = Replay(
+                descriptor, session, offset + skipped, end, self._report_to(size), self.directory
+            )
             state = fold(
                 saved or states.empty(session),
                 (record for record in records if record["at"] > since),
@@ -195,7 +197,9 @@ class Sessions:
             return
         try:
             size = os.fstat(descriptor).st_size
-            records = Replay(descriptor, session, passed=self._report_to(size))
+            records = Replay(
+                descriptor, session, passed=self._report_to(size), directory=self.directory
+            )
             state = states.empty(session)
             for record in records:
                 state = advance(
@@ -294,7 +298,8 @@ class Sessions:
             tail = max(0, size - GLIMPSE)
             live = states.empty(session)
             for start, end in ((0, min(tail, GLIMPSE)), (tail, size)):
-                live = fold(live, Replay(descriptor, session, start, end), self.rules)
+                part = Replay(descriptor, session, start, end, None, self.directory)
+                live = fold(live, part, self.rules)
         except OSError as error:
             raise self._failed(session, error) from error
         finally:
@@ -314,7 +319,7 @@ class Sessions:
             return []
         try:
             start = max(0, os.fstat(descriptor).st_size - RECENT)
-            records = list(Replay(descriptor, session, start))
+            records = list(Replay(descriptor, session, start, directory=self.directory))
         finally:
             os.close(descriptor)
         if start and (not records or records[0]["at"] >= since):
@@ -332,7 +337,7 @@ class Sessions:
             return []
         found: dict[object, Record] = {}
         try:
-            for record in mentioning(descriptor, session, _FAILED):
+            for record in mentioning(descriptor, session, _FAILED, self.directory):
                 failed = record.get("error") or record["event"] == "PostToolUseFailure"
                 if failed and not record.get("interrupted"):
                     found.setdefault(record.get("call") or record["at"], record)

@@ -9,7 +9,7 @@ import os
 
 from ..format.json_text import loads
 from ..recording import journal
-from . import CHECKPOINTS, FILES
+from . import CHECKPOINTS, FILES, KEYS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,8 +39,23 @@ def read_head(url: str, state: int, name: str) -> Document | None:
 
 
 def _keys_are_older(state: int, made: int) -> bool:
-    """Whether nothing in the state directory changed since the checkpoint was written."""
-    names = [name for name in os.listdir(state) if name.endswith(".json")]
-    changed = [os.stat(name, dir_fd=state, follow_symlinks=False).st_mtime_ns for name in names]
+    """Whether no key changed since the checkpoint was written, and no restore began."""
+    folder = os.open(KEYS if _is_apart(state) else ".", journal.DIRECTORY, dir_fd=state)
+    try:
+        names = [name for name in os.listdir(folder) if name.endswith(".json")]
+        changed = [os.stat(name, dir_fd=folder, follow_symlinks=False) for name in names]
+        changed.append(os.fstat(folder))
+    finally:
+        os.close(folder)
+    times = [status.st_mtime_ns for status in changed]
     # A change in the same tick of the clock cannot be told apart, so it counts as later.
-    return max([*changed, os.fstat(state).st_mtime_ns]) < made
+    return max([*times, os.fstat(state).st_mtime_ns]) < made
+
+
+def _is_apart(state: int) -> bool:
+    """Whether the keys have a folder: the first version kept them beside its README."""
+    try:
+        os.stat(KEYS, dir_fd=state)
+    except FileNotFoundError:
+        return False
+    return True

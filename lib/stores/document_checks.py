@@ -21,13 +21,15 @@ DEEPEST = 50_000
 """Brackets in a document that no JSON reader of Python's takes, from however shallow a caller."""
 
 
-def examine(data: bytes, collection: str, name: str, where: str) -> tuple[Document | None, str]:
+def examine(
+    data: bytes, collection: str, name: str, where: str, directory: str = ""
+) -> tuple[Document | None, str]:
     """The document in a file's bytes, and what proves that no store wrote them; "" for nothing.
 
     Raises NewerVersion, and StoreError for what can be read from a shallower caller only.
     """
     try:
-        document = opened(name, data)
+        document = opened(name, data, directory)
     except ValueError as error:
         return None, f"is not a JSON object ({error})"
     except RecursionError:

@@ -1,6 +1,6 @@
 """The default store: one JSON file a document.
 
-    <key>.json                {"value": ..., "timestamp": ..., "check": ...}
+    keys/<key>.json           {"value": ..., "timestamp": ..., "check": ...}
     checkpoints/<name>.json   one checkpoint, whole
     .restore.json             while all keys are being replaced: what they will be
     .lock                     locked by the one who writes; never deleted
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 MOVE = "; in the sqlite store its files do not count: workflow-state migrate --to sqlite"
 
 
+TOP = ""
+"""The state directory itself, where the lock and an intent lie."""
+
 MANY = 10_000
 """Files of a session from which on the SQLite store is the faster one (docs/stores.md)."""
 
@@ -53,13 +56,10 @@ class _Folder:
     def __enter__(self) -> int | None:
         try:
             descriptor = journal.open_state(self._store.directory, self._create)
-            if self._create:
-                from ..recording.first_use import initialize  # a start only reads
-
-                initialize(descriptor)
-            if self._collection != KEYS:
+            folder = self._store.folder(self._collection)
+            if folder:
                 mode = 0o700 if self._create else 0
-                descriptor = journal.descend(descriptor, self._collection, mode)
+                descriptor = journal.descend(descriptor, folder, mode)
         except FileNotFoundError as error:
             if self._create:
                 raise self._store.failed(error, self._collection) from error
@@ -95,7 +95,7 @@ class JsonFiles(Unshared):
     def read(self, collection: str, name: str) -> Document | None:
         """The document, or None when there is none. Raises Damaged, NewerVersion, StoreError."""
         if collection == KEYS:
-            intent = self._read_file(KEYS, INTENT)
+            intent = self._read_file(TOP, INTENT)
             if intent is not None:
                 document: Document | None = intent["keys"].get(name)
                 return document
@@ -105,7 +105,7 @@ class JsonFiles(Unshared):
         """The names in a collection, sorted."""
         before = None
         while True:
-            intent = self._read_file(KEYS, INTENT) if collection == KEYS else None
+            intent = self._read_file(TOP, INTENT) if collection == KEYS else None
             if intent is not None:
                 return sorted(intent["keys"])
             listed = self._list(collection)
@@ -123,7 +123,7 @@ class JsonFiles(Unshared):
 
     def unfinished(self) -> Document | None:
         """The note of a `replace_keys` that is not done yet, but seen by readers already."""
-        intent = self._read_file(KEYS, INTENT)
+        intent = self._read_file(TOP, INTENT)
         return None if intent is None else intent.get("note") or {}
 
     def _read_file(self, collection: str, file: str) -> Document | None:
@@ -154,7 +154,7 @@ class JsonFiles(Unshared):
         # A stem is its name, with a digest behind it where the name has capitals.
         name = INTENT if file == INTENT else file[:-5].partition("~")[0]
         of = INTENT if file == INTENT else collection
-        document, wrong = examine(data, of, name, self._path(collection, file))
+        document, wrong = examine(data, of, name, self._path(collection, file), self.directory)
         if not wrong:
             self._read[collection, file] = _identity(status)
         return document, wrong
@@ -224,12 +224,12 @@ class JsonFiles(Unshared):
             for name in wanted:
                 self._refuse_newer(KEYS, journal.stem(name) + ".json")
             intent = {"v": journal.VERSION, "keys": wanted, "note": note}
-            self._write_file(KEYS, INTENT, signed(INTENT, intent))
+            self._write_file(TOP, INTENT, signed(INTENT, intent))
             self._finish_intent()
 
     def _finish_intent(self) -> None:
         """Carry out an intent: harmless to repeat, so a crash in the middle costs nothing."""
-        intent = self._read_file(KEYS, INTENT)
+        intent = self._read_file(TOP, INTENT)
         if intent is None:
             return
         self.finish(intent.get("note") or {})
@@ -240,7 +240,7 @@ class JsonFiles(Unshared):
             file = journal.stem(name) + ".json"
             if file not in wanted and not self._is_newer(file):
                 self._delete_file(KEYS, file)
-        self._delete_file(KEYS, INTENT)
+        self._delete_file(TOP, INTENT)
 
     def _is_newer(self, file: str) -> bool:
         """Whether a key's file is of a later version, whose data are not ours to remove."""
@@ -266,7 +266,7 @@ class JsonFiles(Unshared):
 
     def clean_up(self) -> None:
         """Remove the temporary files of writers that were killed."""
-        for collection in (KEYS, CHECKPOINTS):
+        for collection in (TOP, KEYS, CHECKPOINTS):
             with _Folder(self, collection) as folder:
                 if folder is not None:
                     durable.clean_up(folder)
@@ -303,13 +303,21 @@ class JsonFiles(Unshared):
             release(self._lock_descriptor)
 
     def _acquire(self) -> int:
-        with _Folder(self, KEYS, create=True) as folder:
-            return acquire(folder, LOCK, self._path(KEYS, LOCK), self._patience)
+        with _Folder(self, TOP, create=True) as folder:
+            return acquire(folder, LOCK, self._path(TOP, LOCK), self._patience)
 
     # --- words ---
 
+    def folder(self, collection: str) -> str:
+        """The folder of a collection; "" for the state directory itself."""
+        if collection != KEYS:
+            return collection
+        # The first version kept the keys beside its README.
+        apart = os.path.isdir(f"{self.directory}/{KEYS}")
+        return KEYS if apart or not os.path.lexists(f"{self.directory}/README") else ""
+
     def _path(self, collection: str, file: str) -> str:
-        return os.path.join(self.directory, *(() if collection == KEYS else (collection,)), file)
+        return os.path.join(self.directory, self.folder(collection), file)
 
     def failed(self, error: OSError, collection: str) -> StoreError:
         """The error of a call in a collection's folder, in this family's words."""

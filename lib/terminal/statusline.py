@@ -160,7 +160,7 @@ def _said(given: dict[str, Any], session: str | None, directory: str | None) -> 
     identifier = given.get("session_id")
     if session is None and isinstance(identifier, str):
         session = identifier
-    state = State(directory or journal.find_state(project), session)
+    state = State(directory or journal.find_state(project), session, project=project)
     name = state.session or state.sessions.last()
     live = state.sessions.live(name, most=UNREAD) if name else None
     if live is None:

@@ -16,7 +16,6 @@ from ...session.lineage import CRASHED, EXAMINED, condition
 from ...stores import CHECKPOINTS, KEYS
 from ...stores.open import kind as kind_of
 from ...telling.context import ago
-from ..install import linked
 from ..settings_files import user_directory
 from .finding import MEND, NOTE, OK, Finding, Subject
 
@@ -93,10 +92,6 @@ def _last_transcript(project: str) -> float:
 def check_directory(subject: Subject) -> Finding:
     """Can the user write the state directory, and nobody else read it?"""
     path = subject.directory
-    link = journal.link_in(path)
-    if link:
-        said, mend = linked(link)
-        return Finding("directory", MEND, said, mend)
     if not os.path.lexists(path):
         return Finding("directory", NOTE, f"the first hook makes {path}")
     try:

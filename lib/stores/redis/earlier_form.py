@@ -17,6 +17,7 @@ import time
 from ...errors import StoreError
 from ...format.documents import data_of
 from ...format.json_text import loads
+from ...format.records import users_key
 from ...format.whole import whole
 from ..document_checks import SIZE_LIMIT, examine
 from ..sqlite.rows import join
@@ -88,6 +89,9 @@ class _Source:
         self._give_up = give_up
         self.path = place
         self._read: dict[tuple[int, int], dict[str, Kept]] = {}
+
+    def readers_key(self) -> bytes | None:
+        return users_key()
 
     def find_row(self, ref: Ref, name: str) -> Kept | None:
         return self._rows(ref).get(name)

@@ -64,6 +64,7 @@ class Tracked(Sqlite):
 
     def __init__(self, directory: str, url: str) -> None:
         super().__init__(directory)
+        self.database.believed_in = ""  # what others wrote comes in through the server
         self.server = url
         self.place = place_of(url)
         self._prepared: Any = None

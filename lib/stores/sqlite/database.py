@@ -14,7 +14,6 @@ from ...disk import locks
 from ...disk.durable import clean_up, make_directories
 from ...errors import Busy, Damaged, StoreError
 from ...recording import journal
-from ...recording.first_use import initialize
 from . import connection
 from .connection import Connector
 from .deadline import Deadline
@@ -57,6 +56,8 @@ class Database:
         self.directory = directory
         self.path = path or os.path.join(directory, FILE)
         self.own = not path
+        self.believed_in = "" if path else directory
+        """The state directory that shows whose the rows are; "" where only the key does."""
         self.held = self.savepoints = self.openings = 0
         self.deadline = Deadline()
         self.only_read = False
@@ -90,10 +91,7 @@ class Database:
         """The open folder of the database; None where there is none and `create` is false."""
         try:
             if self.own:
-                folder = journal.open_state(self.directory, create)
-                if create:
-                    initialize(folder)
-                return folder
+                return journal.open_state(self.directory, create)
             parent = os.path.dirname(self.path)
             if create:
                 make_directories(parent, 0o700)

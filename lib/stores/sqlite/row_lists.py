@@ -76,6 +76,10 @@ class Lists:
         self.path = database.path
         self.lose = lose
 
+    def readers_key(self) -> bytes | None:
+        """What the rows are verified with, as `records.readers_key` returns it."""
+        return records.readers_key(self.database.believed_in)
+
     @salvaging
     def find_row(self, ref: Ref, name: str) -> Kept | None:
         """A row as of a mark."""
@@ -126,7 +130,7 @@ class Lists:
         if type(found[0]) is not int or not 0 <= found[0] < MOST:
             raise self.lose(*table.origin, "has rows of no mark there is")
         ref = Ref(old.list, found[0] + 1, old.count, old.next, old.rows, old.paths)
-        key = records.users_key()
+        key = records.users_key(make=True)
         kept: dict[str, Kept | None] = {}
         for name in {**dict.fromkeys(gone), **new}:
             before = table.stored(name)
@@ -175,7 +179,7 @@ class Lists:
     def _store_whole(self, session: str, member: str, rows: dict[str, str]) -> Ref:
         """Store a table from memory: its difference to the session's newest list, or all of it."""
         found = self._execute(_NEWEST_LIST, (session, member, MOST)).fetchone()
-        key = records.users_key()
+        key = records.users_key(make=True)
         if found:
             table = self._standing(Ref(*found), rows, key)
             if table is not None:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
         path: str
 
+        def readers_key(self) -> bytes | None: ...
+
         def find_row(self, ref: Ref, name: str) -> Kept | None: ...
 
         def all_rows(self, ref: Ref) -> Iterator[list[tuple[str, Kept]]]: ...
@@ -70,7 +72,7 @@ def path_weight(name: str, place: int) -> int:
     return int(journal.signature(name, str(place).encode(), b""), 16)
 
 
-def _trust(name: str, kept: Kept, key: bytes) -> str:
+def _trust(name: str, kept: Kept, key: bytes | None) -> str:
     """The trust in a row: a planted database may have anything in its place."""
     place, row, check = kept
     if not (type(name) is type(row) is type(check) is str and type(place) is int):
@@ -155,7 +157,7 @@ class Rows(Table):
         super().__init__()
         self.source, self.ref, self.origin = source, ref, origin
         self.trust = trust
-        self._key: bytes | None = None
+        self._key: tuple[bytes | None, ...] = ()
         self._new: dict[str, Row] = {}
         self._gone: set[str] = set()
         self._found: dict[str, Kept | None] = {}
@@ -178,9 +180,9 @@ class Rows(Table):
 
     def _remember(self, name: str, kept: Kept | None) -> None:
         if kept is not None:
-            if self._key is None:
-                self._key = records.users_key()
-            trust = _trust(name, kept, self._key)
+            if not self._key:
+                self._key = (self.source.readers_key(),)
+            trust = _trust(name, kept, *self._key)
             if trust not in (records.OURS, self.trust):
                 raise self.source.lose(*self.origin, f"has a row that is {trust}")
         self._found[name] = kept

@@ -103,7 +103,7 @@ class Sqlite(Unshared):
         if not isinstance(data, bytes):
             return None, "is not bytes"
         where = self.where(collection, name)
-        document, wrong = examine(data, collection, name, where)
+        document, wrong = examine(data, collection, name, where, self.database.believed_in)
         if document is not None and split and not wrong:
             wrong = join(document, self._lists, (collection, name))
         if not wrong:

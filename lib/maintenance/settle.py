@@ -1,0 +1,74 @@
+"""Before a session starts, its project's state comes home, if it lies elsewhere."""
+
+from __future__ import annotations
+
+import os
+
+from ..recording import journal
+from ..recording.find_project import earlier_state, moved_state
+from ..recording.project_file import PROJECTS, about, read_about, write_project
+
+
+def settle(project: str) -> str:
+    """Bring a project's state home, if it lies elsewhere; returns what the user should be told.
+
+    Raises StoreError, OSError and Unusable. Then all is as it was.
+    """
+    if journal.environment("WORKFLOW_STATE_DIR") or not project:
+        return ""
+    entry = journal.project_entry(project)
+    is_new = os.path.islink(entry) or not os.path.isdir(entry)
+    moved = moved_state(project) if is_new else ""
+    if moved:
+        _rename(moved, entry, project)
+    elif earlier_state(project):
+        from .move_home import move  # loads much, once in a project's life
+
+        move(project + journal.VIEW, entry, project)
+    elif is_new:
+        return _offer(project)
+    else:
+        _refresh(entry, project)
+    return ""
+
+
+def _refresh(entry: str, project: str) -> None:
+    """Keep project.json true: a directory that was made anew has another number."""
+    known, now = read_about(entry), about(project)
+    if {**known, **now} != known and "inode" in now:
+        _write_project(entry, project)
+
+
+def _write_project(entry: str, project: str) -> None:
+    PROJECTS[entry] = project
+    state = os.open(entry, journal.DIRECTORY)
+    try:
+        write_project(state, entry)
+    finally:
+        os.close(state)
+
+
+def _rename(moved: str, entry: str, project: str) -> None:
+    """Name a moved project's state after its new path; a link leads hooks of the old path there."""
+    try:
+        if os.path.islink(entry):
+            os.unlink(entry)
+        os.rename(moved, entry)
+    except FileNotFoundError:
+        return  # another start was there first
+    _write_project(entry, project)
+    os.symlink(os.path.basename(entry), moved)
+
+
+def _offer(project: str) -> str:
+    """A message about a state that the first version shared among the projects below a folder."""
+    here = os.path.dirname(project)
+    while len(here) > 1:
+        if earlier_state(here):
+            return (
+                f"an earlier version kept one state for all projects below {here}, in "
+                f"{here}{journal.VIEW}; `workflow-state move-state {here}` gives it to "
+                "the project that it is typed in"
+            )
+        here = os.path.dirname(here)
+    return ""

@@ -1,0 +1,196 @@
+"""The view: keys, phase and files as plain JSON in the project, for people and scripts.
+
+It is a copy. The state at home does not need it, and nothing in it is believed, but that
+`load_state` returns a value that a person edited there. Files of other tools and of other users
+are left alone; where the project cannot hold the view, it is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from _blake2 import blake2b
+
+from ..disk import durable
+from ..format.documents import layout
+from ..format.file_table import listed
+from ..format.json_text import dumps, loads
+from ..recording import journal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+README = (
+    b"Written by workflow-state: the saved keys, the phase and the files of this project's\n"
+    b"Claude Code sessions, for people and scripts. The state itself is in your home directory.\n"
+    b"You may delete this directory, and `load_state` returns the values that you edit here.\n"
+)
+SIZE_LIMIT = 16 << 20
+"""Bytes of a file that is read; ours with a hundred thousand files has 5 MB."""
+
+WRITTEN = "view.json"
+"""The file of the state directory with the digests of the copies."""
+
+_MEMBERS = {"value", "timestamp"}
+
+
+class View:
+    """The view of one state: in its project, or in the state directory that the user chose."""
+
+    def __init__(self, directory: str, project: str) -> None:
+        self.directory = directory
+        self.project = project if journal.at_home(directory) else ""
+        self.path = project + journal.VIEW if self.project else directory
+        # Where the first version's state lies, the keys themselves have these names.
+        self._is_possible = bool(self.project) or os.path.isdir(directory + "/keys")
+
+    def publish(self, documents: Mapping[str, Mapping[str, Any] | None]) -> None:
+        """Write these keys, and remove those that are None; what cannot be written is left out."""
+        if not self._is_possible:
+            return
+        try:
+            folder = self._open(make=any(documents.values()))
+        except OSError:
+            return
+        if folder is None:
+            return
+        written = self._written()
+        try:
+            for key, document in documents.items():
+                try:
+                    written[key] = self._put(folder, journal.stem(key) + ".json", document)
+                except OSError:
+                    pass  # a full disk, a directory of that name: the others may do
+        finally:
+            os.close(folder)
+        kept = dumps({key: digest for key, digest in written.items() if digest})
+        try:
+            durable.replace(f"{self.directory}/{WRITTEN}", kept.encode() + b"\n", sync=False)
+        except OSError:
+            pass  # what is there is taken for an edit
+
+    def _written(self) -> dict[str, str]:
+        """The digest of each copy as it was written here."""
+        try:
+            with open(f"{self.directory}/{WRITTEN}", "rb") as file:
+                found = loads(file.read().decode())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def edited(self, key: str, document: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        """What a person wrote in the place of a key's copy; None for nothing.
+
+        A copy that is as it was written here is no edit, however old it is. Where none was written,
+        the key's own `document` counts.
+        """
+        if not self._is_possible:
+            return None
+        try:
+            folder = self._open(make=False)
+            if folder is None:
+                return None
+            try:
+                found = _read(folder, journal.stem(key) + ".json")
+            finally:
+                os.close(folder)
+        except OSError:
+            return None
+        if found is None:
+            return None
+        value, digest = found
+        before = self._written().get(key)
+        is_edit = digest != before if before else document is None
+        return value if is_edit else None
+
+    def _open(self, make: bool) -> int | None:
+        """The open folder of the view; None where there is none. Raises OSError.
+
+        Never through a link below the project, and never in another user's project.
+        """
+        if not self.project:
+            return os.open(self.path, journal.DIRECTORY)
+        descriptor = os.open(self.project or "/", journal.DIRECTORY)
+        try:
+            if os.fstat(descriptor).st_uid != os.geteuid():
+                os.close(descriptor)
+                return None
+            for name, mode in ((".claude", 0o777), ("state", 0o700)):
+                is_new = make and not _is_there(descriptor, name)
+                if is_new and name == "state" and self._may_be_stashed():
+                    os.close(descriptor)
+                    return None
+                descriptor = journal.descend(descriptor, name, mode if make else 0)
+        except FileNotFoundError:
+            return None
+        if os.fstat(descriptor).st_uid != os.geteuid():
+            os.close(descriptor)
+            return None
+        if make:
+            from ..recording.first_use import GITIGNORE
+
+            for name, text in ((".gitignore", GITIGNORE), ("README", README)):
+                if not _is_there(descriptor, name):
+                    durable.replace(name, text, descriptor, sync=False)
+        return descriptor
+
+    def _may_be_stashed(self) -> bool:
+        """Whether git holds a stash: `git stash --all` takes the view, and a new one would be in
+        the way of `git stash pop`.
+        """
+        from ..recording.project_file import common_directory
+
+        common = common_directory(self.project)
+        return bool(common) and os.path.lexists(common + "/refs/stash")
+
+    def _put(self, folder: int, file: str, document: Mapping[str, Any] | None) -> str:
+        """Write or remove a copy; returns the digest of what is there now, "" for nothing."""
+        if _is_there(folder, file) and not _is_copy(folder, file):
+            return ""  # another tool's
+        if document is None:
+            durable.remove(file, folder)
+            return ""
+        copy = {"value": listed(document["value"]), "timestamp": document.get("timestamp")}
+        data = layout(copy).encode() + b"\n"
+        durable.replace(file, data, folder, sync=False)
+        return _digest(data)
+
+
+def _is_there(folder: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _is_copy(folder: int, file: str) -> bool:
+    """Whether a file is a copy that was written here: a person may have edited its value."""
+    found = _read(folder, file)
+    return found is not None and set(found[0]) == _MEMBERS
+
+
+def _digest(data: bytes) -> str:
+    return blake2b(data, digest_size=8).hexdigest()
+
+
+def _read(folder: int, file: str) -> tuple[dict[str, Any], str] | None:
+    """What a file of this user's holds, if it is a value, and its digest; None for any other."""
+    try:
+        descriptor = os.open(file, journal.READ, dir_fd=folder)
+    except OSError:
+        return None
+    with open(descriptor, "rb") as opened:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+            return None
+        if status.st_nlink > 1 or status.st_size > SIZE_LIMIT:
+            return None
+        data = opened.read()
+    try:
+        found = loads(data.decode())
+    except (ValueError, RecursionError):
+        return None
+    return (found, _digest(data)) if isinstance(found, dict) and "value" in found else None
