@@ -11,6 +11,7 @@ from . import (
     keys,
     log,
     migrate,
+    move_state,
     phase,
     prune,
     queries,
@@ -44,13 +45,13 @@ examples:
   workflow-state doctor          find out why it does not
 
 files:
-  .claude/state/                 what was recorded in a project; delete it and it starts afresh
+  ~/.local/state/workflow-state/ what was recorded of each project, and your key
+  .claude/state/                 in a project: its keys, phase and files, for people and scripts
   .claude/workflow-state.json    a project's own rules for phases
-  ~/.local/state/workflow-state/ your key, and settings as they were before `install`
 
 environment:
   WORKFLOW_STATE=off             the hooks do nothing
-  WORKFLOW_STATE_DIR             the state directory, in place of .claude/state
+  WORKFLOW_STATE_DIR             the state directory, in place of the one in your home
   The others are in docs/configuration.md.
 
 exit status:
@@ -78,7 +79,7 @@ def build() -> Parser:
         "--dir",
         metavar="DIR",
         default=argparse.SUPPRESS,
-        help="the state directory (default: $WORKFLOW_STATE_DIR, or the project's .claude/state)",
+        help="the state directory (default: $WORKFLOW_STATE_DIR, or the project's in your home)",
     )
     common = [json_, session, directory]
     parser = Parser(
@@ -103,6 +104,7 @@ def build() -> Parser:
         sync,
         migrate,
         trust,
+        move_state,
         statusline,
         watch,
         prune,

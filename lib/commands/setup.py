@@ -133,7 +133,7 @@ def install(_state: None, arguments: argparse.Namespace) -> Answer:
 def uninstall(_state: None, arguments: argparse.Namespace) -> Answer:
     """Remove the hooks."""
     from ..install import bundle_copy, settings_change, settings_files
-    from ..install import install as installing
+    from ..maintenance import purge
 
     where = _place(arguments)
     if arguments.purge and arguments.user:
@@ -144,7 +144,7 @@ def uninstall(_state: None, arguments: argparse.Namespace) -> Answer:
         directory = arguments.dir or journal.find_state(where.project)
         directory = os.path.abspath(directory)
     # First what can fail, then the registration, then the copy that it runs, then the state.
-    recorded = installing.purge(directory, dry_run=True) if directory else {}
+    recorded = purge.purge(directory, dry_run=True) if directory else {}
     if where.shared:
         bundle_copy.check_copy(where.copy)
         if os.path.realpath(where.copy) == bundle_copy.BUNDLE:
@@ -157,10 +157,8 @@ def uninstall(_state: None, arguments: argparse.Namespace) -> Answer:
     change.apply()
     if copied:
         bundle_copy.remove_copy(where.copy)
-    removed = installing.purge(directory) if directory else {}
+    removed = purge.purge(directory) if directory else {}
     left = change.clear()
-    if removed and not change.backup.after:
-        installing.remove_emptied(directory)
     lines = []
     if change.is_none:
         lines.append(f"The hooks are not registered in {where.path}; nothing was changed.")

@@ -9,6 +9,7 @@ import sys
 
 from ..disk import durable
 from ..errors import Unreadable
+from ..format.records import is_believed
 from ..maintenance import importing, pending_import
 from ..maintenance.archive_format import SESSIONS, opened, parse_member
 from ..maintenance.export import write as write_export
@@ -76,6 +77,9 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.description, parser.epilog = _IMPORT, _EXAMPLES
     parser.add_argument("file", type=file_name, metavar="FILE", help="the file, or - for stdin")
     parser.add_argument("--merge", action="store_true", help="add to what is recorded here")
+    parser.add_argument(
+        "--trust", action="store_true", help="take what another user or machine wrote as yours"
+    )
     parser.add_argument("--dry-run", action="store_true", help="only check it, and list it")
 
 
@@ -175,6 +179,12 @@ def _take_in(
 ) -> Answer:
     # First without the lock, which hooks would wait for: reading all records takes long.
     foreign = staging.foreign(_coming(_fates(state, staging)), progress.bytes)
+    believed = is_believed(state.directory)
+    if believed and any(foreign.values()) and not (arguments.trust or arguments.dry_run):
+        raise StateError(
+            f"{arguments.file} holds {_foreign(foreign)} that another user or machine wrote, and "
+            "what is imported counts as yours; nothing was changed: read it first, then use --trust"
+        )
     with state.store.lock():
         if not arguments.dry_run:
             pending_import.finish(state)
@@ -238,11 +248,13 @@ def _lines(file: str, data: dict[str, Any]) -> list[str]:
     if data[SAME] and coming:
         lines.append(f"Here already: {_listed(_count(data[SAME]))}.")
     lines += [f"Kept as it is here: {_called(member)}" for member in data[KEPT]]
-    foreign = {kind: count for kind, count in data["foreign"].items() if count}
-    if foreign:
-        said = ", ".join(f"{count} {kind}" for kind, count in foreign.items())
-        lines.append(f"Another user or machine wrote {said}; `workflow-state trust` adopts them.")
+    if any(data["foreign"].values()):
+        lines.append(f"Another user or machine wrote {_foreign(data['foreign'])}.")
     return lines
+
+
+def _foreign(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
 
 
 def _count(members: list[str]) -> dict[str, int]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from shlex import quote
 
 from ..errors import StoreError
 from ..project.git import is_ignored
 from ..recording import journal
-from ..recording.first_use import GITIGNORE, README
 from . import hook_commands, settings_files
 from .bundle_copy import BUNDLE, COPY
 from .interpreter import interpreter
@@ -118,57 +116,3 @@ def _git_warnings(where: Place) -> list[str]:
             f'"$({git} rev-parse --path-format=absolute --git-path info/exclude)"'
         ]
     return []
-
-
-# --- uninstall --purge -------------------------------------------------------------------------
-
-
-def purge(directory: str, dry_run: bool = False) -> dict[str, int]:
-    """Remove a state directory; returns how many files of each kind it held, {} if there is none.
-
-    Raises OSError, and StoreError if it is not a state directory of this user.
-    """
-    try:
-        descriptor = journal.open_state(directory)
-    except FileNotFoundError:
-        return {}
-    try:
-        if os.fstat(descriptor).st_uid != os.geteuid() or not _is_state(descriptor):
-            raise StoreError(
-                f"{directory} does not look like a state directory of yours; nothing was changed"
-            )
-    finally:
-        os.close(descriptor)
-    counts = {"sessions": 0, "checkpoints": 0, "keys": 0}
-    for folder, ending in (("sessions", ".jsonl"), ("checkpoints", ".json"), ("", ".json")):
-        try:
-            names = os.listdir(f"{directory}/{folder}")
-        except FileNotFoundError:
-            names = []
-        counts[folder or "keys"] = sum(name.endswith(ending) for name in names)
-    if not dry_run:
-        shutil.rmtree(directory)
-    return counts
-
-
-def remove_emptied(directory: str) -> None:
-    """Remove the `.claude` around a purged state, if it is empty now."""
-    folder, name = os.path.split(directory)
-    if name == "state" and os.path.basename(folder) == ".claude":
-        try:
-            os.rmdir(folder)
-        except OSError:
-            pass  # settings and the like
-
-
-def _is_state(directory: int) -> bool:
-    """Whether an open directory holds the two files that every state directory begins with."""
-    for name, text in ((".gitignore", GITIGNORE), ("README", README)):
-        try:
-            descriptor = os.open(name, journal.READ, dir_fd=directory)
-        except OSError:
-            return False
-        with open(descriptor, "rb") as file:
-            if file.read(len(text) + 1)[:32] != text[:32]:
-                return False
-    return True

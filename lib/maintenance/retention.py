@@ -14,6 +14,7 @@ from ..session.lineage import is_running
 from ..session.live import checkpoint_name
 from ..state import State
 from ..stores import CHECKPOINTS
+from . import settle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def tidy(state: State, now: float | None = None) -> list[str]:
         if time.monotonic() > give_up:
             break
         state.delete_checkpoint(name)
+    settle.forget_deleted(DAYS * 86400, give_up)
     clean_up(state)
     return removed
 

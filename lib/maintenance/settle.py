@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 
 from ..recording import journal
-from ..recording.find_project import earlier_state, moved_state
+from ..recording.find_project import earlier_state, entries, last_record, moved_state
 from ..recording.project_file import PROJECTS, about, read_about, write_project
+from .purge import remove
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def settle(project: str) -> str:
@@ -20,7 +26,7 @@ def settle(project: str) -> str:
     is_new = os.path.islink(entry) or not os.path.isdir(entry)
     moved = moved_state(project) if is_new else ""
     if moved:
-        _rename(moved, entry, project)
+        rename(moved, entry, project)
     elif earlier_state(project):
         from .move_home import move  # loads much, once in a project's life
 
@@ -48,7 +54,7 @@ def _write_project(entry: str, project: str) -> None:
         os.close(state)
 
 
-def _rename(moved: str, entry: str, project: str) -> None:
+def rename(moved: str, entry: str, project: str) -> None:
     """Name a moved project's state after its new path; a link leads hooks of the old path there."""
     try:
         if os.path.islink(entry):
@@ -72,3 +78,27 @@ def _offer(project: str) -> str:
             )
         here = os.path.dirname(here)
     return ""
+
+
+def forget_deleted(older: float, give_up: float) -> None:
+    """Remove the states of projects that were deleted, unused for more than `older` seconds.
+
+    A project on a disk that is not there now may come back: the nearest directory above its path
+    must be on the disk that the project was on. Until `give_up`, by the monotonic clock. Raises
+    OSError.
+    """
+    for entry, known in entries():
+        if time.monotonic() > give_up:
+            return
+        if known.get("host") == os.uname().nodename and _is_deleted(known):
+            if time.time() - last_record(entry) > older:
+                remove(entry)
+
+
+def _is_deleted(known: dict[str, Any]) -> bool:
+    above = known["path"]
+    if os.path.lexists(above):
+        return False
+    while not os.path.lexists(above):
+        above = os.path.dirname(above)
+    return bool(os.stat(above).st_dev == known.get("device"))

@@ -71,6 +71,32 @@ class View:
         except OSError:
             pass  # what is there is taken for an edit
 
+    def remove(self) -> None:
+        """Remove the copies that nobody edited, and then what is left of us in the project."""
+        written = self._written()
+        try:
+            folder = self._open(make=False) if self.project else None
+        except OSError:
+            return
+        if folder is None:
+            return
+        try:
+            for key, digest in written.items():
+                file = journal.stem(key) + ".json"
+                found = _read(folder, file)
+                if found is not None and found[1] == digest:
+                    durable.discard(file, folder)
+            if set(os.listdir(folder)) == {".gitignore", "README"} and _is_readme(folder):
+                for name in (".gitignore", "README"):
+                    durable.discard(name, folder)
+        finally:
+            os.close(folder)
+        for path in (self.path, os.path.dirname(self.path)):
+            try:
+                os.rmdir(path)
+            except OSError:
+                return  # settings and the like
+
     def _written(self) -> dict[str, str]:
         """The digest of each copy as it was written here."""
         try:
@@ -164,6 +190,12 @@ def _is_there(folder: int, name: str) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def _is_readme(folder: int) -> bool:
+    descriptor = os.open("README", journal.READ, dir_fd=folder)
+    with open(descriptor, "rb") as file:
+        return file.read() == README
 
 
 def _is_copy(folder: int, file: str) -> bool:

@@ -94,7 +94,7 @@ def moved_state(project: str) -> str:
         if (about.get("device"), about.get("inode")) != (status.st_dev, status.st_ino):
             continue
         if about["path"] != project and not os.path.lexists(about["path"]):
-            if _is_older(project, _last_record(entry)):
+            if _is_older(project, last_record(entry)):
                 return entry
     return ""
 
@@ -115,7 +115,7 @@ def entries() -> Iterator[tuple[str, dict[str, Any]]]:
             yield entry, about
 
 
-def _last_record(entry: str) -> float:
+def last_record(entry: str) -> float:
     """When the last record of a state was written, in seconds since the epoch."""
     try:
         with os.scandir(entry + "/sessions") as journals:

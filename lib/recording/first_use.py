@@ -62,7 +62,7 @@ def initialize(directory: str) -> None:
     make_directories(directory, 0o700)
     state = os.open(directory, journal.DIRECTORY)
     try:
-        if not _is_ours(directory):  # the first version kept the keys beside the README
+        if not is_state(directory):  # the first version kept the keys beside the README
             make_directory(state, "keys", 0o700)
         if journal.at_home(directory):
             from .project_file import write_project
@@ -95,7 +95,7 @@ def _write_missing(files: tuple[tuple[str, bytes], ...], folder: int) -> None:
 
 def refuse_other(directory: str) -> None:
     """Raise Unusable for a directory that holds other things than a state; one may be missing."""
-    if journal.at_home(directory) or _is_ours(directory):
+    if journal.at_home(directory) or is_state(directory):
         return
     try:
         found = os.listdir(directory)
@@ -110,7 +110,7 @@ def refuse_other(directory: str) -> None:
         )
 
 
-def _is_ours(directory: str) -> bool:
+def is_state(directory: str) -> bool:
     """Whether the README of a directory is ours."""
     try:
         descriptor = os.open(directory + "/README", journal.READ)
