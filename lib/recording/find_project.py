@@ -7,6 +7,9 @@ import os
 from . import journal
 from .project_file import PROJECTS, read_about
 
+MOVES = 20
+"""How often a project may be moved before hooks of its first path lose it."""
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +44,7 @@ def _has_state(project: str) -> bool:
     if journal.environment("WORKFLOW_STATE_DIR"):
         return False
     entry = journal.project_entry(project)
-    return os.path.isdir(entry) and not os.path.islink(entry)
+    return os.path.isdir(entry)
 
 
 def _homes() -> set[str]:
@@ -61,7 +64,7 @@ def state_of(project: str) -> str:
     """
     entry = journal.project_entry(project)
     PROJECTS[entry] = project
-    if not os.path.isdir(entry) or os.path.islink(entry):
+    if not os.path.isdir(entry):
         return moved_state(project) or earlier_state(project) or entry
     return entry
 
@@ -110,7 +113,7 @@ def entries() -> Iterator[tuple[str, dict[str, Any]]]:
         if name.startswith("."):
             continue
         entry = f"{home}/projects/{name}"
-        about = {} if os.path.islink(entry) else read_about(entry)
+        about = read_about(entry)
         if about:
             yield entry, about
 
@@ -133,8 +136,18 @@ def _is_older(project: str, moment: float) -> bool:
         return False
 
 
+def moved_link(entry: str) -> str:
+    """The link that leads from a state's old name to its new one, once its project was moved."""
+    projects, name = os.path.split(entry)
+    return f"{os.path.dirname(projects)}/moved/{name}"
+
+
 def _moved_from(path: str) -> str:
     """Where the project now is whose old path is gone, once a session has started there; or ""."""
     entry = journal.project_entry(path) if path.strip("/") else ""
-    about = read_about(entry) if entry and os.path.islink(entry) else {}
-    return str(about.get("path", ""))
+    for _ in range(MOVES):
+        try:
+            entry = f"{os.path.dirname(entry)}/{os.readlink(moved_link(entry))}"
+        except OSError:
+            break
+    return str(read_about(entry).get("path", "")) if entry else ""

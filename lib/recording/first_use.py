@@ -57,8 +57,6 @@ def initialize(directory: str) -> None:
         return
     if journal.at_home(directory):
         _initialize_home()
-        if os.path.islink(directory):  # led to where a project went whose old path is in use again
-            os.unlink(directory)
     make_directories(directory, 0o700)
     state = os.open(directory, journal.DIRECTORY)
     try:
