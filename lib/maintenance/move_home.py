@@ -35,7 +35,7 @@ def move(earlier: str, entry: str, project: str) -> dict[str, int]:
     """
     old = JsonFiles(earlier)
     with old.lock():  # a restore that was killed is finished first
-        is_new = os.path.islink(entry) or not os.path.isdir(entry)
+        is_new = not os.path.isdir(entry)
         projects = os.path.dirname(entry)
         if is_new:
             durable.make_directories(projects, 0o700)
@@ -47,8 +47,6 @@ def move(earlier: str, entry: str, project: str) -> dict[str, int]:
         journals = _copy_journals(earlier, target)
         has_database = _copy_database(earlier, target)
         if is_new:
-            if os.path.islink(entry):
-                os.unlink(entry)
             os.rename(target, entry)
             durable.sync_parent(entry)
         for collection, name in documents:
