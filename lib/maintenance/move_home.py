@@ -18,8 +18,10 @@ from ..project.view import View
 from ..recording import journal
 from ..recording.first_use import SIGN, initialize
 from ..recording.project_file import PROJECTS
+from ..state import State
 from ..stores import CHECKPOINTS, KEYS
 from ..stores.json_files import JsonFiles
+from . import pending_import
 
 DATABASE = "state.sqlite3"
 
@@ -35,6 +37,7 @@ def move(earlier: str, entry: str, project: str) -> dict[str, int]:
     """
     old = JsonFiles(earlier)
     with old.lock():  # a restore that was killed is finished first
+        pending_import.finish(State(earlier, "", project=project))
         is_new = not os.path.isdir(entry)
         projects = os.path.dirname(entry)
         if is_new:
