@@ -151,7 +151,12 @@ class Hooks:
     @property
     def directory(self) -> Path:
         """The project's state directory."""
-        return state_directory(self.home, self.project)
+        chosen = self.environment.get("WORKFLOW_STATE_DIR")
+        return Path(chosen) if chosen else state_directory(self.home, self.project)
+
+    def choose(self) -> None:
+        """From now on the state lies in a directory of the user's choice: there the key decides."""
+        self.environment["WORKFLOW_STATE_DIR"] = str(self.home.parent / "chosen")
 
     @property
     def view(self) -> Path:

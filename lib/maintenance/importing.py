@@ -172,16 +172,14 @@ def read_staged(directory: str, member: str) -> Document:
 
 
 def _remove_if_empty(directory: str) -> None:
-    """Remove a state directory, and the folder it is in, if nothing was recorded there."""
+    """Remove a state directory that was made for this import, if nothing is recorded there."""
+    made = {".gitignore", "README", ".lock", "project.json", SESSIONS, KEYS}
     try:
-        left = os.listdir(directory)
-        if set(left) - {".gitignore", "README", ".lock"}:
+        if set(os.listdir(directory)) - made:
             return
-        for name in left:
-            os.unlink(os.path.join(directory, name))
-        os.rmdir(directory)
-        if directory.endswith("/.claude/state"):
-            os.rmdir(os.path.dirname(directory))
+        for folder in (SESSIONS, KEYS):
+            os.rmdir(os.path.join(directory, folder))
+        shutil.rmtree(directory)
     except OSError:
         pass  # another process has put something there
 
