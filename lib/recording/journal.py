@@ -276,7 +276,7 @@ _HOMES: "dict[str, str]" = {}
 
 def project_entry(project: str) -> str:
     """The directory of a project's state at home: its name, and a digest of its path."""
-    name = project[project.rfind("/") + 1 :]
+    name = as_text(project[project.rfind("/") + 1 :])  # the same in every locale
     if name.strip(_NAME) or len(name) > 48 or name[:1] in ".-":
         name = "".join([letter if letter in _NAME else "_" for letter in name[:48]]).lstrip(".-")
     path = project.encode(FILE_SYSTEM, "surrogateescape")
