@@ -43,7 +43,7 @@ def opened(data: bytes, path: str):
 @pytest.fixture
 def keyed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The user's key is KEY."""
-    monkeypatch.setattr(journal, "read_key", lambda: KEY)
+    monkeypatch.setattr(journal, "read_key", lambda make=False: KEY)
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_any_flipped_bit_loses_at_most_its_record(tmp_path, keyed):
 )
 def test_whole_records_among_anything_are_all_found(tmp_path_factory, parts):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(journal, "read_key", lambda: KEY)
+        patch.setattr(journal, "read_key", lambda make=False: KEY)
         where = tmp_path_factory.getbasetemp() / "property.jsonl"
         with opened(b"".join(data for _, data in parts), str(where)) as descriptor:
             found = [record["number"] for record in records.Replay(descriptor, "one")]
@@ -186,7 +186,7 @@ WHOSE = {
 
 @pytest.mark.parametrize(("key", "trust", "numbers", "problems"), WHOSE.values(), ids=WHOSE)
 def test_whose_records_count(reading, monkeypatch, key, trust, numbers, problems):
-    monkeypatch.setattr(journal, "read_key", lambda: key)
+    monkeypatch.setattr(journal, "read_key", lambda make=False: key)
     monkeypatch.setenv("WORKFLOW_STATE_TRUST", trust)
     found, replayed = reading(MINE + THEIRS + PLAIN)
     assert (found, replayed.problems) == (numbers, problems)
@@ -217,12 +217,13 @@ def test_through_the_scripts_a_copied_journal_is_not_ours(hooks):
     assert list(hooks.show("two")["files_processed"]) == ["b"]
 
 
-def test_through_the_scripts_another_users_journal_is_not_ours(hooks):
-    hooks.environment["WORKFLOW_STATE_KEY"] = "theirs"
+@pytest.mark.parametrize(("place", "ours"), [("", ["a", "b"]), ("chosen", ["b"])])
+def test_through_the_scripts_another_users_journal_is_not_ours_but_at_home(hooks, place, ours):
+    hooks.environment.update(WORKFLOW_STATE_DIR=place, WORKFLOW_STATE_KEY="theirs")
     hooks.call("one", "Write", "c1", {"file_path": f"{hooks.project}/a"})
     hooks.environment["WORKFLOW_STATE_KEY"] = "mine"
     hooks.call("one", "Write", "c2", {"file_path": f"{hooks.project}/b"})
-    assert list(hooks.show("one")["files_processed"]) == ["b"]
+    assert list(hooks.show("one")["files_processed"]) == ours
     hooks.environment["WORKFLOW_STATE_TRUST"] = "all"
     assert list(hooks.show("one")["files_processed"]) == ["a", "b"]
 

@@ -172,16 +172,17 @@ def read_staged(directory: str, member: str) -> Document:
 
 
 def _remove_if_empty(directory: str) -> None:
-    """Remove a state directory, and the folder it is in, if nothing was recorded there."""
+    """Remove a state directory if nothing was recorded there."""
     try:
-        left = os.listdir(directory)
-        if set(left) - {".gitignore", "README", ".lock"}:
+        left = set(os.listdir(directory))
+        folders = left & {KEYS, SESSIONS}
+        if left - folders - {".gitignore", "README", ".lock", "project.json"}:
             return
-        for name in left:
+        for name in folders:
+            os.rmdir(os.path.join(directory, name))
+        for name in left - folders:
             os.unlink(os.path.join(directory, name))
         os.rmdir(directory)
-        if directory.endswith("/.claude/state"):
-            os.rmdir(os.path.dirname(directory))
     except OSError:
         pass  # another process has put something there
 
