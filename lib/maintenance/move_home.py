@@ -18,8 +18,10 @@ from ..project.view import View
 from ..recording import journal
 from ..recording.first_use import SIGN, initialize
 from ..recording.project_file import PROJECTS
+from ..state import State
 from ..stores import CHECKPOINTS, KEYS
 from ..stores.json_files import JsonFiles
+from . import pending_import
 
 DATABASE = "state.sqlite3"
 
@@ -35,7 +37,8 @@ def move(earlier: str, entry: str, project: str) -> dict[str, int]:
     """
     old = JsonFiles(earlier)
     with old.lock():  # a restore that was killed is finished first
-        is_new = os.path.islink(entry) or not os.path.isdir(entry)
+        pending_import.finish(State(earlier, "", project=project))
+        is_new = not os.path.isdir(entry)
         projects = os.path.dirname(entry)
         if is_new:
             durable.make_directories(projects, 0o700)
@@ -47,8 +50,6 @@ def move(earlier: str, entry: str, project: str) -> dict[str, int]:
         journals = _copy_journals(earlier, target)
         has_database = _copy_database(earlier, target)
         if is_new:
-            if os.path.islink(entry):
-                os.unlink(entry)
             os.rename(target, entry)
             durable.sync_parent(entry)
         for collection, name in documents:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 from ..errors import StoreError
 from ..project import place
 from ..project.view import View
 from ..recording import first_use, journal
+from ..recording.find_project import moved_link
 
 
 def purge(directory: str, dry_run: bool = False) -> dict[str, int]:
@@ -43,12 +45,10 @@ def purge(directory: str, dry_run: bool = False) -> dict[str, int]:
 
 def remove(directory: str) -> None:
     """Remove a state directory, and the links that lead to it. Raises OSError."""
-    import shutil
-
     shutil.rmtree(directory)
-    projects, name = os.path.split(directory)
-    if journal.at_home(directory):
-        for other in os.listdir(projects):
-            link = f"{projects}/{other}"
-            if os.path.islink(link) and os.readlink(link) == name:
-                os.unlink(link)
+    if not journal.at_home(directory):
+        return
+    links = os.path.dirname(moved_link(directory))
+    for name in os.listdir(links) if os.path.isdir(links) else ():
+        if os.readlink(f"{links}/{name}") == os.path.basename(directory):
+            os.unlink(f"{links}/{name}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import time
 
+from ..disk import durable
 from ..recording import journal
-from ..recording.find_project import earlier_state, entries, last_record, moved_state
+from ..recording.find_project import earlier_state, entries, last_record, moved_link, moved_state
 from ..recording.project_file import PROJECTS, about, read_about, write_project
-from .purge import remove
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def settle(project: str) -> str:
     if journal.environment("WORKFLOW_STATE_DIR") or not project:
         return ""
     entry = journal.project_entry(project)
-    is_new = os.path.islink(entry) or not os.path.isdir(entry)
+    is_new = not os.path.isdir(entry)
     moved = moved_state(project) if is_new else ""
     if moved:
         rename(moved, entry, project)
@@ -57,13 +57,15 @@ def _write_project(entry: str, project: str) -> None:
 def rename(moved: str, entry: str, project: str) -> None:
     """Name a moved project's state after its new path; a link leads hooks of the old path there."""
     try:
-        if os.path.islink(entry):
-            os.unlink(entry)
         os.rename(moved, entry)
     except FileNotFoundError:
         return  # another start was there first
     _write_project(entry, project)
-    os.symlink(os.path.basename(entry), moved)
+    link = moved_link(moved)
+    durable.make_directories(os.path.dirname(link), 0o700)
+    durable.discard(link)
+    os.symlink(os.path.basename(entry), link)
+    durable.discard(moved_link(entry))  # it is in use again
 
 
 def _offer(project: str) -> str:
@@ -92,6 +94,8 @@ def forget_deleted(older: float, give_up: float) -> None:
             return
         if known.get("host") == os.uname().nodename and _is_deleted(known):
             if time.time() - last_record(entry) > older:
+                from .purge import remove  # hardly any start does
+
                 remove(entry)
 
 

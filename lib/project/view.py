@@ -44,7 +44,8 @@ class View:
         self.project = project if journal.at_home(directory) else ""
         self.path = project + journal.VIEW if self.project else directory
         # Where the first version's state lies, the keys themselves have these names.
-        self._is_possible = bool(self.project) or os.path.isdir(directory + "/keys")
+        has_keys = os.path.isdir(directory + "/keys") or not os.path.lexists(directory + "/README")
+        self._is_possible = bool(self.project) or has_keys
 
     def publish(self, documents: Mapping[str, Mapping[str, Any] | None]) -> None:
         """Write these keys, and remove those that are None; what cannot be written is left out."""

@@ -306,8 +306,8 @@ def find_place(cwd: str = "") -> "tuple[str, str]":
     if start and (chosen[:1] == "/" or not chosen):
         entry = chosen or project_entry(start)
         try:
-            status = os.lstat(start + "/.git" if chosen else entry)
-            if chosen or (status.st_mode & 0o170000 == 0o040000 and status.st_uid == os.geteuid()):
+            status = os.stat(start + "/.git" if chosen else entry)
+            if chosen or status.st_uid == os.geteuid():
                 return start, entry
         except OSError:
             pass
