@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from lib.session import states
 from lib.telling.context import HIGHEST, LIMIT, Context, ago, moment, size
-from tests.conftest import Hooks, absent
+from tests.conftest import Hooks
 
 AT = "2026-11-23T14:31:05.123Z"
 NOW = timegm((2026, 11, 23, 14, 36, 5))
@@ -466,22 +466,15 @@ def chosen(hooks) -> Path:
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o722, 0o720], ids=oct)
-def test_a_directory_that_others_can_write_is_not_told(hooks, chosen, mode):
+def test_where_others_can_write_at_home_the_key_decides(hooks, mode):
     work(hooks)
-    chosen.chmod(mode)
-    printed = output(hooks)
-    assert nothing_told(printed)
-    assert f"chmod 700 {chosen}" in printed["systemMessage"]
-
-
-def test_a_directory_of_another_user_is_not_told(hooks, chosen):
-    if os.geteuid() != 0:
-        absent("only root can give a directory away")
-    work(hooks)
-    os.chown(chosen, 12345, -1)
-    printed = output(hooks)
-    assert nothing_told(printed)
-    assert "belongs to another user (12345)" in printed["systemMessage"]
+    hooks.directory.parent.parent.chmod(mode)
+    hooks.environment["WORKFLOW_STATE_KEY"] = "theirs"
+    work(hooks, path="obey.py")
+    del hooks.environment["WORKFLOW_STATE_KEY"]
+    told = hooks.start("new")
+    assert "a.py" in told
+    assert "obey" not in told
 
 
 def test_what_the_hooks_make_is_private(hooks, chosen):

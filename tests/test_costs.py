@@ -72,8 +72,8 @@ lib.recording.change_lists lib.recording.first_use lib.stores.checkpoint_head
         STATE
         | set(
             """encodings.utf_16_le lib.events.session_start lib.install.interpreter
-lib.maintenance.purge lib.maintenance.retention lib.maintenance.settle
-lib.recording.client_process lib.recording.first_use lib.session.describe lib.telling.context lib.telling.quoting
+lib.maintenance.retention lib.maintenance.settle
+lib.recording.client_process lib.session.describe lib.telling.context lib.telling.quoting
 """.split()
         ),
     ),

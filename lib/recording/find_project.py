@@ -43,7 +43,7 @@ def search(start: str) -> str:
 
 def _has_state(project: str) -> bool:
     """Whether a directory has a state of its own at home."""
-    if journal.environment("WORKFLOW_STATE_DIR"):
+    if journal.environment("WORKFLOW_STATE_DIR") or not journal.state_home():
         return False
     return os.path.isdir(journal.project_entry(project))
 
