@@ -613,6 +613,7 @@ def test_a_record_that_fits_only_in_part_is_told_and_swallows_nothing(hooks):
 
 # --- what is planted there ---------------------------------------------------------------------
 
+
 def plant(how: str, path: Path, victim: Path) -> None:
     """Put something at a path that leads elsewhere, or that would hang who opens it."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -913,6 +913,14 @@ def test_without_a_home_of_ones_own_it_is_the_one_of_the_password_database(
     assert journal.state_home() == f"{tmp_path}/mine/.local/state/workflow-state"
 
 
+def test_a_state_has_the_same_name_in_every_locale(monkeypatch):
+    path = "/w/pr\u00f6jekt \u4e2d"
+    expected = journal.project_entry(path)
+    assert "/pr_jekt__-" in expected
+    monkeypatch.setattr(journal, "FILE_SYSTEM", "ascii")
+    assert journal.project_entry(journal.native(path)) == expected
+
+
 def spoil_key(how: str, path: Path) -> None:
     """Put something at the key's place that is not a key of this user's alone."""
     good = path.parent / "good"

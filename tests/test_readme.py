@@ -165,7 +165,7 @@ def test_every_file_in_the_tree_is_made(user):
     user.types("echo '{}' | python3 ~/.workflow-state/hooks/session_start.py")
     inside = [""] * 3
     for line in blocks("text", FORMAT)[0].splitlines()[:-1]:
-        depth, rest = divmod(len(line) - len(line.lstrip()), 4)
+        depth = (len(line) - len(line.lstrip())) // 4
         if depth > 2 or any(rare in line for rare in ("only while", "only once", "quarantined")):
             continue
         name = line.strip().partition("  ")[0].replace("<project>", "my-project")

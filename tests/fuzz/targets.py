@@ -268,7 +268,9 @@ def exported(data: bytes) -> None:
                 found = {
                     name: (Path(staging.directory) / name).read_bytes() for name in staging.members
                 }
-                assert found == {name.replace("keys/", ""): text for name, text in files.items() if "/" in name}
+                assert found == {
+                    name.replace("keys/", ""): text for name, text in files.items() if "/" in name
+                }
         except Unreadable:
             assert changed != good
         assert os.listdir(place) == []
