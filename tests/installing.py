@@ -228,6 +228,6 @@ class Installed:
         return self.home / ".local/state/workflow-state/python3"
 
     def recorded_events(self) -> set[str]:
-        journals = (self.project / ".claude/state/sessions").glob("*.jsonl")
+        journals = self.home.parent.rglob("sessions/*.jsonl")
         lines = [line for journal in journals for line in journal.read_text().split("\n") if line]
         return {json.loads(line)["event"] for line in lines}

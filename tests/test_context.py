@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import stat
 import subprocess
 from calendar import timegm
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from lib.session import states
 from lib.telling.context import HIGHEST, LIMIT, Context, ago, moment, size
-from tests.conftest import Hooks, absent
+from tests.conftest import Hooks
 
 AT = "2026-11-23T14:31:05.123Z"
 NOW = timegm((2026, 11, 23, 14, 36, 5))
@@ -457,38 +457,37 @@ def nothing_told(printed: dict) -> bool:
     return list(printed) == ["systemMessage"]
 
 
+@pytest.fixture
+def chosen(hooks) -> Path:
+    """A state directory of one's choice, where only the key shows what is one's own."""
+    hooks.environment["WORKFLOW_STATE_DIR"] = str(hooks.project / "chosen")
+    return hooks.project / "chosen"
+
+
 @pytest.mark.parametrize("mode", [0o777, 0o722, 0o720], ids=oct)
-def test_a_directory_that_others_can_write_is_not_told(hooks, mode):
+def test_where_others_can_write_at_home_the_key_decides(hooks, mode):
     work(hooks)
-    hooks.directory.chmod(mode)
-    printed = output(hooks)
-    assert nothing_told(printed)
-    assert "can be written by other users" in printed["systemMessage"]
-    assert str(hooks.directory) in printed["systemMessage"]
+    hooks.directory.parent.parent.chmod(mode)
+    hooks.environment["WORKFLOW_STATE_KEY"] = "theirs"
+    work(hooks, path="obey.py")
+    del hooks.environment["WORKFLOW_STATE_KEY"]
+    told = hooks.start("new")
+    assert "a.py" in told
+    assert "obey" not in told
 
 
-def test_a_directory_of_another_user_is_not_told(hooks):
-    if os.geteuid() != 0:
-        absent("only root can give a directory away")
-    work(hooks)
-    os.chown(hooks.directory, 12345, -1)
-    printed = output(hooks)
-    assert nothing_told(printed)
-    assert "belongs to another user (12345)" in printed["systemMessage"]
-
-
-def test_what_the_hooks_make_is_private(hooks):
+def test_what_the_hooks_make_is_private(hooks, chosen):
     work(hooks)
     hooks.stop("old")
-    for path in [hooks.directory, *hooks.directory.rglob("*")]:
+    for path in [chosen, *chosen.rglob("*")]:
         assert not stat.S_IMODE(path.stat().st_mode) & 0o077, path
 
 
 @pytest.fixture
-def stranger(hooks, tmp_path) -> Hooks:
+def stranger(hooks, chosen, tmp_path) -> Hooks:
     """Another user's hooks on the same project: their key is another."""
     (tmp_path / "stranger").mkdir()
-    return Hooks(hooks.project, tmp_path / "stranger")
+    return Hooks(hooks.project, tmp_path / "stranger", dict(hooks.environment))
 
 
 def test_what_came_with_a_clone_is_told_to_the_user_alone(hooks, stranger):
@@ -501,11 +500,11 @@ def test_what_came_with_a_clone_is_told_to_the_user_alone(hooks, stranger):
 
 
 @pytest.mark.parametrize("keep_journal", [True, False], ids=["with", "without"])
-def test_a_checkpoint_of_another_key_is_not_told(hooks, stranger, keep_journal):
+def test_a_checkpoint_of_another_key_is_not_told(hooks, stranger, chosen, keep_journal):
     work(stranger, path="obey.py")
     stranger.stop("old")
     if not keep_journal:
-        (hooks.directory / "sessions" / "old.jsonl").unlink()
+        (chosen / "sessions" / "old.jsonl").unlink()
     assert "obey" not in start(hooks, "old", "resume").stdout
 
 
@@ -540,8 +539,8 @@ def test_a_key_from_the_environment_makes_two_homes_one_user(hooks, stranger):
     assert '"shared.py"' in output(hooks)["hookSpecificOutput"]["additionalContext"]
 
 
-def test_without_a_key_nothing_is_told(hooks):
-    hooks.environment["HOME"] = ""
+def test_without_a_key_nothing_is_told(hooks, chosen):
+    hooks.environment["HOME"] = "/proc/self/fdinfo"  # none can be made there
     work(hooks)
     assert nothing_told(output(hooks)) or output(hooks) == {}
 

@@ -43,7 +43,7 @@ STATE = (
     | set(
         """lib.disk.locks lib.errors lib.disk.durable lib.format.documents
 lib.format.file_table lib.format.json_text lib.format.records lib.project.git
-lib.project.place
+lib.project.place lib.project.view lib.recording.find_project lib.recording.project_file
 lib.session.calls lib.session.fold lib.session.lineage
 lib.session.live lib.session.rules lib.session.states lib.checkpoints lib.state lib.stores
 lib.stores.document_checks
@@ -72,7 +72,8 @@ lib.recording.change_lists lib.recording.first_use lib.stores.checkpoint_head
         STATE
         | set(
             """encodings.utf_16_le lib.events.session_start lib.install.interpreter
-lib.maintenance.retention lib.recording.client_process lib.session.describe lib.telling.context lib.telling.quoting
+lib.maintenance.retention lib.maintenance.settle
+lib.recording.client_process lib.session.describe lib.telling.context lib.telling.quoting
 """.split()
         ),
     ),

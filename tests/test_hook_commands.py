@@ -123,6 +123,7 @@ def test_settings_without_a_home_fail_without_blocking(installed):
 
 def test_the_plugin_needs_no_home(installed):
     del installed.env["HOME"]
+    installed.env.update(WORKFLOW_STATE_DIR="here", WORKFLOW_STATE_KEY="secret")
     done = installed.run(commands("plugin")["PostToolUse"], "PostToolUse")
     assert (done.returncode, done.stdout) == (0, "")
     assert installed.recorded_events() == {"PostToolUse"}

@@ -150,10 +150,11 @@ def test_two_names_never_share_a_file(one, other):
 )
 def test_a_session_of_any_id_is_recorded_inside(hooks, identifier, tmp_path):
     hooks.prompt(identifier)
-    before = {hooks.directory / name for name in (".gitignore", "README", "sessions")}
     file = hooks.directory / "sessions" / f"{stem_of(identifier)}.jsonl"
     assert json.loads(file.read_text())["event"] == "UserPromptSubmit"
-    assert set(hooks.directory.iterdir()) == before
+    assert {path.name for path in hooks.directory.iterdir()} == {
+        *(".gitignore", "README", "keys", "project.json", "sessions")
+    }
     assert list((hooks.directory / "sessions").iterdir()) == [file]
     assert {path.name for path in tmp_path.iterdir()} == {"project", "home"}
 

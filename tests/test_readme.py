@@ -19,7 +19,7 @@ from lib.recording import journal
 from lib.session import fold, states
 from lib.session.rules import PHASES, Rules
 from lib.telling import context
-from tests.conftest import PAYLOADS, ROOT, SCRIPTS, payloads
+from tests.conftest import PAYLOADS, ROOT, SCRIPTS, payloads, state_directory
 
 README, HOOKS, CONFIGURATION, PYTHON, FORMAT = (
     (ROOT / page).read_text()
@@ -78,6 +78,7 @@ class User:
     def __init__(self, home: Path, checkout: Path) -> None:
         self.home = home
         self.project = home / "my-project"
+        self.state = state_directory(home, self.project)
         self.checkout = checkout
         (home / "bin").mkdir()
         python = home / "bin" / "python3"
@@ -137,7 +138,7 @@ def test_the_hooks_are_registered_where_readme_says(user):
     for event, groups in registered.items():
         given = f'{{"hook_event_name": "{event}"}}'
         user.types(f"cd ~/my-project; echo '{given}' | ({groups[0]['hooks'][0]['command']})")
-        recorded = (user.project / ".claude/state/sessions/manual.jsonl").read_text()
+        recorded = (user.state / "sessions/manual.jsonl").read_text()
         assert f'"event":"{event}"' in recorded
 
 
@@ -149,7 +150,7 @@ def test_what_is_tried_by_hand_shows_the_file_and_the_phase(user):
 
 def test_the_checkpoint_is_the_one_that_the_commands_make(user):
     user.types(BY_HAND)
-    made = (user.project / ".claude/state/checkpoints/first.json").read_text()
+    made = (user.state / "checkpoints/first.json").read_text()
     (printed,) = blocks("json", section("A checkpoint, whole", FORMAT))
     assert same_times(printed) == same_times(made)
 
@@ -161,15 +162,16 @@ def same_times(text: str) -> str:
 
 def test_every_file_in_the_tree_is_made(user):
     user.types(BY_HAND)
-    state = user.project / ".claude" / "state"
-    tree, beside = blocks("text", FORMAT)[0].split("~/.local")
-    for line in tree.splitlines()[1:]:
-        name = line.strip().partition("  ")[0]
-        if not any(rare in line for rare in ("only while", "only once", "quarantined")):
-            assert list(state.glob(re.sub(r"<\w+>", "*", name))), name
     user.types("echo '{}' | python3 ~/.workflow-state/hooks/session_start.py")
-    for name in re.findall(r"^    (\w+) ", beside, re.MULTILINE):
-        assert (user.home / ".local/state/workflow-state" / name).exists(), name
+    inside = [""] * 3
+    for line in blocks("text", FORMAT)[0].splitlines()[:-1]:
+        depth = (len(line) - len(line.lstrip())) // 4
+        if depth > 2 or any(rare in line for rare in ("only while", "only once", "quarantined")):
+            continue
+        name = line.strip().partition("  ")[0].replace("<project>", "my-project")
+        inside[depth:] = [name.replace("~/", "")] + [""] * (2 - depth)
+        path = "/".join(inside[: depth + 1])
+        assert list(user.home.glob(re.sub(r"<\w+>", "*", path))), path
 
 
 def test_the_python_block_gives_what_its_comments_say(user):
@@ -242,8 +244,8 @@ def test_every_event_is_listed_with_its_script():
 
 
 def test_every_verb_of_the_command_line_is_listed_and_the_other_way_round(hooks):
-    listed = [re.match(r"`(\w+)", cell)[1] for cell in first_cells("The command line")]
-    known = re.findall(r"^    ([a-z]+)\b", hooks.cli("--help").stdout, re.MULTILINE)
+    listed = [re.match(r"`([\w-]+)", cell)[1] for cell in first_cells("The command line")]
+    known = re.findall(r"^    ([a-z-]+)\b", hooks.cli("--help").stdout, re.MULTILINE)
     assert sorted(listed) == sorted(known)
 
 

@@ -217,13 +217,13 @@ def test_through_the_scripts_a_copied_journal_is_not_ours(hooks):
     assert list(hooks.show("two")["files_processed"]) == ["b"]
 
 
-def test_through_the_scripts_another_users_journal_is_not_ours(hooks):
-    hooks.choose()
-    hooks.environment["WORKFLOW_STATE_KEY"] = "theirs"
+@pytest.mark.parametrize(("place", "ours"), [("", ["a", "b"]), ("chosen", ["b"])])
+def test_through_the_scripts_another_users_journal_is_not_ours_but_at_home(hooks, place, ours):
+    hooks.environment.update(WORKFLOW_STATE_DIR=place, WORKFLOW_STATE_KEY="theirs")
     hooks.call("one", "Write", "c1", {"file_path": f"{hooks.project}/a"})
     hooks.environment["WORKFLOW_STATE_KEY"] = "mine"
     hooks.call("one", "Write", "c2", {"file_path": f"{hooks.project}/b"})
-    assert list(hooks.show("one")["files_processed"]) == ["b"]
+    assert list(hooks.show("one")["files_processed"]) == ours
     hooks.environment["WORKFLOW_STATE_TRUST"] = "all"
     assert list(hooks.show("one")["files_processed"]) == ["a", "b"]
 

@@ -148,19 +148,21 @@ def test_a_first_start_has_nothing_to_tidy(project):
 @pytest.mark.parametrize(
     "place",
     [
-        "project/.claude/state",
-        "project/.claude/state/checkpoints",
-        "project/.claude/state/sessions",
-        "home/.local/state/workflow-state",
+        "",
+        "checkpoints",
+        "keys",
+        "sessions",
+        "../..",
     ],
 )
 def test_stale_files_of_killed_writers_goes_when_it_is_old(project, tmp_path, place):
     seed(project, "a", 0)
+    folder = project.directory / place
     for name, hours in ((".tmp-old", 2), (".tmp-young", 0)):
-        (tmp_path / place / name).touch()
-        os.utime(tmp_path / place / name, (time.time() - hours * 3600,) * 2)
+        (folder / name).touch()
+        os.utime(folder / name, (time.time() - hours * 3600,) * 2)
     project.start("new")
-    assert [path.name for path in (tmp_path / place).glob(".tmp-*")] == [".tmp-young"]
+    assert [path.name for path in folder.glob(".tmp-*")] == [".tmp-young"]
     assert (tmp_path / "home/.local/state/workflow-state/key").stat().st_size == 32
 
 

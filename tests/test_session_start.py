@@ -12,6 +12,11 @@ def start(hooks, **fields) -> dict:
     return json.loads(hooks.send({**event, "cwd": str(hooks.project), **fields}) or "{}")
 
 
+def settings(hooks, text: str) -> None:
+    (hooks.project / ".claude").mkdir()
+    (hooks.project / ".claude" / "workflow-state.json").write_text(text)
+
+
 @pytest.fixture
 def worked(hooks):
     """A session that wrote a file and was killed in the middle of a call."""
@@ -39,24 +44,16 @@ def test_tells_claude_where_the_work_stood(worked):
 
 
 def test_bad_settings_are_told_to_the_user_and_cost_nothing(worked):
-    (worked.project / ".claude" / "workflow-state.json").write_text("{")
+    settings(worked, "{")
     output = start(worked)
     assert "workflow-state.json is not JSON" in output["systemMessage"]
     assert "Phase: build" in output["hookSpecificOutput"]["additionalContext"]
 
 
 def test_a_projects_own_phases_are_told(worked):
-    rules = {"phases": {"craft": ["Write"]}}
-    (worked.project / ".claude" / "workflow-state.json").write_text(json.dumps(rules))
+    settings(worked, '{"phases": {"craft": ["Write"]}}')
     told = start(worked)["hookSpecificOutput"]["additionalContext"]
     assert "Phase: craft (inferred)" in told
-
-
-def test_a_directory_that_others_can_write_is_not_told(worked):
-    worked.directory.chmod(0o777)
-    output = start(worked)
-    assert set(output) == {"systemMessage"}
-    assert "chmod 700" in output["systemMessage"]
 
 
 def test_off_is_off(hooks):

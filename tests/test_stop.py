@@ -44,7 +44,7 @@ def test_the_end_is_only_marked(worked):
 def test_publishes_phase_and_files(worked):
     worked.stop("s")
     for key, value in (("current_phase", "build"), ("files_processed", ["a.py"])):
-        published = json.loads((worked.directory / f"{key}.json").read_text())
+        published = json.loads((worked.view / f"{key}.json").read_text())
         assert published["value"] == value
         assert set(published) >= {"value", "timestamp"}
     elsewhere = State(worked.directory, "")
@@ -174,7 +174,7 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_the_next_stop_heals(worked):
 
 
 def test_a_state_directory_that_is_a_file_is_told(hooks):
-    hooks.directory.parent.mkdir()
+    hooks.directory.parent.mkdir(parents=True)
     hooks.directory.write_text("mine")
     done = hooks.script("stop.py", '{"hook_event_name": "Stop", "session_id": "s"}')
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)

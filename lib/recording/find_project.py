@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def search(start: str) -> str:
     """The nearest ancestor-or-self with a `.git` or with a state at home, else `start` itself.
 
-    The path is canonical. Never the home directory, unless it is `start`, nor a directory of
-    another user's above one of this user's.
+    The path is canonical. Never the home directory, unless it is `start`, nor one above it, nor a
+    directory of another user's above one of this user's.
     """
     start = os.path.realpath(start or "/")
     if not os.path.lexists(start):
@@ -35,16 +35,17 @@ def search(start: str) -> str:
             break
         if os.path.lexists(here + "/.git") or _has_state(here):
             return here
+        if here in homes:
+            break
         here = os.path.dirname(here)
     return start.rstrip("/")
 
 
 def _has_state(project: str) -> bool:
-    """Whether a directory has a state of its own: at home, or where the first version kept it."""
-    if journal.environment("WORKFLOW_STATE_DIR"):
+    """Whether a directory has a state of its own at home."""
+    if journal.environment("WORKFLOW_STATE_DIR") or not journal.state_home():
         return False
-    entry = journal.project_entry(project)
-    return os.path.isdir(entry)
+    return os.path.isdir(journal.project_entry(project))
 
 
 def _homes() -> set[str]:

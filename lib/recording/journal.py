@@ -276,7 +276,7 @@ _HOMES: "dict[str, str]" = {}
 
 def project_entry(project: str) -> str:
     """The directory of a project's state at home: its name, and a digest of its path."""
-    name = project[project.rfind("/") + 1 :]
+    name = as_text(project[project.rfind("/") + 1 :])  # the same in every locale
     if name.strip(_NAME) or len(name) > 48 or name[:1] in ".-":
         name = "".join([letter if letter in _NAME else "_" for letter in name[:48]]).lstrip(".-")
     path = project.encode(FILE_SYSTEM, "surrogateescape")
@@ -292,16 +292,20 @@ NO_HOME = (
 )
 
 
+def _start(cwd: str) -> str:
+    start = environment("CLAUDE_PROJECT_DIR")
+    if start[:1] not in ("", "/"):
+        raise Unusable(f"CLAUDE_PROJECT_DIR is {start!r}, which is not an absolute path")
+    return (start or native(cwd) or os.getcwd()).rstrip("/")
+
+
 def find_place(cwd: str = "") -> "tuple[str, str]":
     """The project that an event is about, and its state directory. Raises Unusable.
 
     The project is found from CLAUDE_PROJECT_DIR, else `cwd`, else the current directory. Nearly
     always that is a project with a state of its own; find_project.py does the rest.
     """
-    start = environment("CLAUDE_PROJECT_DIR")
-    if start[:1] not in ("", "/"):
-        raise Unusable(f"CLAUDE_PROJECT_DIR is {start!r}, which is not an absolute path")
-    start = (start or native(cwd) or os.getcwd()).rstrip("/")
+    start = _start(cwd)
     chosen = environment("WORKFLOW_STATE_DIR")
     if start and (chosen[:1] == "/" or not chosen):
         entry = chosen or project_entry(start)
@@ -318,8 +322,13 @@ def find_place(cwd: str = "") -> "tuple[str, str]":
 
 
 def find_project(cwd: str = "") -> str:
-    """The project that an event is about, absolute, without a slash at its end."""
-    return find_place(cwd)[0]
+    """The project that an event is about, absolute, without a slash at its end. Raises Unusable.
+
+    "" for the root, which is none. Here no state is needed.
+    """
+    from .find_project import search
+
+    return search(_start(cwd))
 
 
 def find_state(project: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 
 def search(base: str) -> str:
@@ -31,10 +32,14 @@ def _of_the_password_database() -> str:
 
 
 def _owner(path: str) -> tuple[int, str]:
-    """Who owns a path, or the nearest directory above it that is there; -1 where none can tell."""
+    """Who owns a path, or the nearest directory above it that is there; -1 where none can tell.
+
+    Nor can a file: HOME is /dev/null for some.
+    """
     while True:
         try:
-            return os.stat(path).st_uid, path
+            status = os.stat(path)
+            return status.st_uid if stat.S_ISDIR(status.st_mode) else -1, path
         except (FileNotFoundError, NotADirectoryError):
             path = path[: path.rfind("/")] or "/"
         except OSError:

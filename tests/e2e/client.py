@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.conftest import state_directory
+
 from .messages import CONTEXT, Block, Mock, Request, use
 from .sandbox import Sandbox, children
 
@@ -243,9 +245,13 @@ class Claude:
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
+    def state(self, project: Path | None = None) -> Path:
+        """The state directory of a project, by default of this one."""
+        return state_directory(self.home, project or self.project)
+
     def checkpoints(self) -> list[dict[str, Any]]:
         """The project's checkpoints, whole."""
-        files = (self.project / ".claude/state/checkpoints").glob("*.json")
+        files = self.state().glob("checkpoints/*.json")
         return [json.loads(path.read_text()) for path in sorted(files)]
 
     def checkpoint(self, session: str) -> dict[str, Any]:
@@ -254,12 +260,12 @@ class Claude:
 
     def records(self, session: str, project: Path | None = None) -> list[dict[str, Any]]:
         """The records of a session's journal."""
-        journal = (project or self.project) / ".claude/state/sessions" / f"{session}.jsonl"
+        journal = self.state(project) / "sessions" / f"{session}.jsonl"
         return [json.loads(line) for line in journal.read_text().splitlines() if line]
 
     def events(self) -> list[str]:
         """The names of all events recorded in the project so far, by session and in order."""
-        journals = (self.project / ".claude/state/sessions").glob("*.jsonl")
+        journals = self.state().glob("sessions/*.jsonl")
         return [record["event"] for each in sorted(journals) for record in self.records(each.stem)]
 
     def wait_for(self, holds: Callable[[], bool], otherwise: str = "it did not come to be") -> None:

@@ -205,6 +205,6 @@ def test_a_file_of_a_megabyte_is_recorded_in_a_line(claude):
 
     assert (claude.project / "big.txt").stat().st_size == 1 << 20
     assert list(claude.show(done.session)["files_processed"]) == ["big.txt"]
-    journal = claude.project / f".claude/state/sessions/{done.session}.jsonl"
+    journal = claude.state() / f"sessions/{done.session}.jsonl"
     assert "abcde" not in journal.read_text()
     assert journal.stat().st_size < 4096

@@ -85,11 +85,9 @@ def test_a_worktree_has_state_of_its_own(repository):
 
     tree = claude.project / ".claude/worktrees/aside"
     assert (tree / "b.py").exists()
-    assert (tree / ".claude/state/sessions" / f"{aside.session}.jsonl").exists()
+    assert (claude.state(tree) / "sessions" / f"{aside.session}.jsonl").exists()
     assert claude.show(aside.session, cwd=tree)["files_processed"].keys() == {"b.py"}
-    assert [path.stem for path in (claude.project / ".claude/state/sessions").iterdir()] == [
-        main.session
-    ]
+    assert [path.stem for path in (claude.state() / "sessions").iterdir()] == [main.session]
     assert aside.printed() == []
 
 

@@ -83,12 +83,12 @@ def test_switched_off_the_hooks_do_nothing(claude):
     claude.environment["WORKFLOW_STATE"] = "off"
     claude.mock.script(claude.write("a.py"), "Done.")
     claude.run("Make a.py")
-    assert not (claude.project / ".claude/state").exists()
+    assert not claude.state().exists()
 
 
 def test_a_full_disk_stops_no_tool_and_loses_nothing(claude):
-    state = claude.project / ".claude/state"
-    state.mkdir(mode=0o700)
+    state = claude.state()
+    state.mkdir(mode=0o700, parents=True)
     claude.inside("mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "tmpfs", str(state))
     claude.mock.script(claude.write("a.py"), "Done.")
     first = claude.run("Make a.py")

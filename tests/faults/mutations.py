@@ -163,7 +163,7 @@ MUTATIONS = (
     Mutation(
         "all keys are replaced by way of an intent",
         STORE,
-        "            self._write_file(KEYS, INTENT, signed(INTENT, intent))\n            self._finish_intent()",
+        "            self._write_file(TOP, INTENT, signed(INTENT, intent))\n            self._finish_intent()",
         "            for name, each in documents.items():\n"
         '                self._write_file(KEYS, journal.stem(name) + ".json", each)\n'
         "            for name in set(self._list(KEYS)) - set(documents):\n"
@@ -232,8 +232,8 @@ MUTATIONS = (
     Mutation(
         "a file of two names is not written to",
         JOURNAL,
-        "0o100000 and status.st_nlink == 1:",
-        "0o100000:",
+        "status.st_nlink == 1 or (not status.st_nlink and",
+        "status.st_nlink or (not status.st_nlink and",
         "tests/test_hooks.py -k planted_journal",
     ),
     Mutation(
@@ -244,25 +244,18 @@ MUTATIONS = (
         f"{HOSTILE}/test_planted.py -k FIFO",
     ),
     Mutation(
-        "a directory of another user is not told",
-        "lib/project/place.py",
-        '    if status.st_uid != os.geteuid():\n        return f"{directory} belongs',
-        '    if False:\n        return f"{directory} belongs',
-        f"{HOSTILE}/test_planted.py -k d22",
-    ),
-    Mutation(
-        "a directory that others can write is not told",
-        "lib/project/place.py",
-        "status.st_mode & 0o022",
-        "False",
-        f"{HOSTILE}/test_planted.py -k others_can_write",
-    ),
-    Mutation(
         "state of another key does not count",
         "lib/format/records.py",
-        "    return OURS if trusts_all() else FOREIGN\n",
+        "    return OURS if key is None or trusts_all() else FOREIGN\n",
         "    return OURS\n",
-        f"{HOSTILE}/test_told.py -k e30",
+        "tests/test_records.py -k another_users_journal",
+    ),
+    Mutation(
+        "where others can write at home the key decides",
+        "lib/format/records.py",
+        " and not status.st_mode & 0o022",
+        "",
+        "tests/test_context.py -k where_others_can_write",
     ),
     Mutation(
         "what Claude is told is quoted and in ASCII",
@@ -328,11 +321,11 @@ MUTATIONS = (
         f"{HOSTILE}/test_stdin.py -k a22",
     ),
     Mutation(
-        "a key is made whole or not at all",
+        "a key whose maker was killed is made anew",
         "lib/recording/first_use.py",
-        "        create(path, os.urandom(32))\n",
-        "        replace(path, os.urandom(32))\n",
-        "tests/test_journal.py -k key",
+        "            replace(path, os.urandom(32))\n",
+        "",
+        "tests/test_journal.py -k maker_was_killed",
     ),
     Mutation(
         "settings that another program changes meanwhile are not replaced",
@@ -429,8 +422,8 @@ MUTATIONS = (
     ),
     Mutation(
         "only a state directory is purged",
-        "lib/install/install.py",
-        " or not _is_state(descriptor)",
+        "lib/maintenance/purge.py",
+        " or not first_use.is_state(directory)",
         "",
         "tests/test_install.py -k purged",
     ),

@@ -21,6 +21,7 @@ from lib.maintenance import export
 from lib.maintenance.archive_format import opened
 from lib.maintenance.importing import Staging
 from lib.recording import journal, secret_patterns
+from lib.recording.first_use import SIGN
 from lib.session import fold as folding
 from lib.session import rules, shell_words, states
 from lib.state import State, StateError
@@ -85,8 +86,10 @@ def document(data: bytes) -> None:
     """A file in a key's place, or a checkpoint's, or an intent's: a document, or told."""
     place = Path(tempfile.mkdtemp())
     try:
-        (place / "checkpoints").mkdir()
-        for file in ("key.json", "checkpoints/key.json", ".restore.json"):
+        for folder in ("keys", "checkpoints"):
+            (place / folder).mkdir()
+        (place / "README").write_bytes(SIGN)
+        for file in ("keys/key.json", "checkpoints/key.json", ".restore.json"):
             (place / file).write_bytes(data)
         store = JsonFiles(str(place))
         for act in (
@@ -176,16 +179,15 @@ def _good_files() -> dict[str, bytes]:
         state.checkpoint("second")
         state.checkpoint_session("Stop")
         state.save_state("plan", {"step": 3})
-        return {
-            str(file.relative_to(place)): file.read_bytes() for file in Path(place).rglob("*.json*")
-        }
+        files = [file for file in Path(place).rglob("*") if file.is_file()]
+        return {str(file.relative_to(place)): file.read_bytes() for file in files}
 
 
 DAMAGED = (
     "sessions/one.jsonl",
     "checkpoints/first.json",
     "checkpoints/session-one.json",
-    "plan.json",
+    "keys/plan.json",
 )
 """What `damaged` edits; the other files stay as they are."""
 
@@ -238,7 +240,7 @@ def damaged(data: bytes) -> None:
         assert set(paths) <= set(live["files_processed"]) <= {"a.py", "b.py", "c.py"}
         assert state.load_state("other") == "untouched"
         assert state.read_checkpoint("second")["keys"]["plan"]["value"] == {"step": 2}
-        if touched != "plan.json":
+        if touched != "keys/plan.json":
             assert state.load_state("plan") == {"step": 3}
             _restore(state)
             assert state.load_state("plan") in ({"step": 2}, {"step": 3})
@@ -258,7 +260,7 @@ def exported(data: bytes) -> None:
     good, files = _good_export()
     changed = _summed(edited(good, data))
     with tempfile.TemporaryDirectory() as place:
-        state = State(f"{place}/.claude/state", "")
+        state = State(f"{place}/state", "")
         try:
             members = opened(io.BufferedReader(io.BytesIO(changed)))
             with Staging(state) as staging:
@@ -266,7 +268,9 @@ def exported(data: bytes) -> None:
                 found = {
                     name: (Path(staging.directory) / name).read_bytes() for name in staging.members
                 }
-                assert found == files
+                assert found == {
+                    name.replace("keys/", ""): text for name, text in files.items() if "/" in name
+                }
         except Unreadable:
             assert changed != good
         assert os.listdir(place) == []
