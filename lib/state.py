@@ -207,7 +207,8 @@ class State(Checkpoints):
     def _write(self, *records: Document) -> None:
         if not self.session:
             raise UnknownSession(f"no session is known in {self.directory}: name one")
-        reason = users_key(make=True) and place.distrust(self.directory)
+        users_key(make=True)
+        reason = place.distrust(self.directory)
         if reason:  # the record would never be read back: it would look like another user's
             raise StateError(f"{reason}; nothing was saved")
         # The lock first finishes a restore that was killed, which would otherwise win over this.

@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pwd
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -151,7 +153,12 @@ class Hooks:
     @property
     def directory(self) -> Path:
         """The project's state directory."""
-        return state_directory(self.home, self.project)
+        chosen = self.environment.get("WORKFLOW_STATE_DIR")
+        return Path(chosen) if chosen else state_directory(self.home, self.project)
+
+    def choose(self) -> None:
+        """From now on the state lies in a directory of the user's choice: there the key decides."""
+        self.environment["WORKFLOW_STATE_DIR"] = str(self.home.parent / "chosen")
 
     @property
     def view(self) -> Path:
@@ -183,6 +190,15 @@ def _own_environment(
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _real_home_stays() -> Iterator[None]:
+    """A process without HOME takes the one of the password database: no test may start such one."""
+    real = Path(pwd.getpwuid(os.geteuid()).pw_dir) / ".local/state/workflow-state"
+    before = sorted(real.rglob("*"))
+    yield
+    assert sorted(real.rglob("*")) == before
 
 
 class RealStateDirectory(AssertionError):

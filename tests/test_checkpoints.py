@@ -16,7 +16,7 @@ from lib import checkpoints, state
 from lib.errors import NewerVersion
 from lib.state import BadName, State, StateError, UnknownCheckpoint
 from lib.stores import json_files
-from tests.conftest import ROOT, Hooks
+from tests.conftest import ROOT, Hooks, state_directory
 
 SESSION = "5d0b9a4e-1111-4000-8000-00000000000a"
 OTHER = "5d0b9a4e-2222-4000-8000-00000000000b"
@@ -26,7 +26,7 @@ OTHER = "5d0b9a4e-2222-4000-8000-00000000000b"
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "project").mkdir()
     monkeypatch.chdir(tmp_path / "project")
-    return tmp_path / "project" / ".claude" / "state"
+    return state_directory(Path(os.environ["HOME"]), tmp_path / "project")
 
 
 @pytest.fixture
@@ -226,11 +226,11 @@ def test_restore_is_exact(kept):
 
 def test_restore_keeps_the_time_of_saving(kept, directory):
     give(kept, key=1)
-    before = json.loads((directory / "key.json").read_text())
+    before = json.loads((directory / "keys/key.json").read_text())
     kept.checkpoint("c")
     give(kept, key=2)
     kept.restore_checkpoint("c")
-    assert json.loads((directory / "key.json").read_text()) == before
+    assert json.loads((directory / "keys/key.json").read_text()) == before
 
 
 def test_restore_twice_is_as_once(kept):
@@ -541,26 +541,26 @@ def test_a_newer_checkpoint_is_neither_restored_nor_replaced(kept, directory):
 def test_a_newer_key_is_not_overwritten_by_a_restore(kept, directory):
     give(kept, key=1)
     kept.checkpoint("c")
-    (directory / "key.json").write_text('{"v": 2, "value": 2}')
+    (directory / "keys/key.json").write_text('{"v": 2, "value": 2}')
     with pytest.raises(NewerVersion):
         kept.restore_checkpoint("c")
-    assert (directory / "key.json").read_text() == '{"v": 2, "value": 2}'
+    assert (directory / "keys/key.json").read_text() == '{"v": 2, "value": 2}'
 
 
 def test_a_newer_key_that_a_checkpoint_lacks_is_not_removed_by_a_restore(kept, directory):
     give(kept, key=1)
     kept.checkpoint("c")
-    (directory / "later.json").write_text('{"v": 2, "value": 2}')
+    (directory / "keys/later.json").write_text('{"v": 2, "value": 2}')
     with pytest.raises(NewerVersion):
         kept.restore_checkpoint("c")  # for its safety checkpoint could not hold all
     kept.store.replace_keys({}, {})
     assert kept.keys() == ["later"]
-    assert (directory / "later.json").read_text() == '{"v": 2, "value": 2}'
+    assert (directory / "keys/later.json").read_text() == '{"v": 2, "value": 2}'
 
 
 def test_a_damaged_key_is_told_once_and_then_a_checkpoint_can_be_made(kept, directory):
     give(kept, good=1)
-    (directory / "bad.json").write_text("{")
+    (directory / "keys/bad.json").write_text("{")
     with pytest.raises(StateError, match=r"bad\.json"):
         kept.checkpoint("c")
     kept.checkpoint("c")
@@ -614,10 +614,10 @@ def test_a_restore_that_dies_half_way_is_seen_as_done_and_is_finished(kept, dire
     assert all_keys(fresh) == {"a": "old", "b": "old", "goes": 1}
     fresh.save_state("next", 1)
     assert not (directory / json_files.INTENT).exists()
-    assert sorted(path.name for path in directory.glob("*.json")) == [
+    assert sorted(path.name for path in directory.glob("keys/*.json")) == [
         "a.json", "b.json", "goes.json", "next.json",
     ]  # fmt: skip
-    assert json.loads((directory / "b.json").read_text())["value"] == "old"
+    assert json.loads((directory / "keys/b.json").read_text())["value"] == "old"
 
 
 @pytest.mark.parametrize("call", ["replace", "unlink", "fsync"])

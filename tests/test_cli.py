@@ -28,6 +28,7 @@ NEEDED = {
     "diff": ["a"],
     "import": ["f"],
     "migrate": ["--to", "json"],
+    "move-state": ["f"],
     "restore": ["a"],
     "set": ["a", "b"],
     "touched": ["f"],
@@ -141,6 +142,7 @@ ELSEWHERE = {
     "get",
     "get KEY",
     "set",
+    "move-state",
     "report",
     "watch",
 }

@@ -13,7 +13,7 @@ import pytest
 from lib.disk import locks
 from lib.errors import Damaged, StoreError
 from lib.format.documents import layout
-from lib.recording import journal
+from lib.recording import first_use, journal
 from lib.stores import CHECKPOINTS, KEYS, document_checks
 from lib.stores.json_files import JsonFiles
 from lib.stores.open import open_store
@@ -34,7 +34,8 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(place: Path) -> JsonFiles:
-    (place / "checkpoints").mkdir(parents=True)
+    first_use.initialize(str(place))
+    (place / "checkpoints").mkdir()
     return JsonFiles(str(place))
 
 
@@ -47,7 +48,7 @@ class TestJsonFiles(StoreContract):
         return "json", str(tmp_path / "project" / ".claude" / "state")
 
     def damage(self, where, collection, name, data):
-        folder = Path(where[1]) / ("" if collection == KEYS else collection)
+        folder = Path(where[1]) / collection
         (folder / f"{name}.json").write_bytes(data)
 
     def kept(self, where):
@@ -76,11 +77,6 @@ class TestOpening:
         store.write(KEYS, "key", document(1))
         assert (place / ".gitignore").read_text() == "*\n"
         assert "delete this directory" in (place / "README").read_text()
-
-    def test_a_readme_of_the_users_own_stays(self, store, place):
-        (place / "README").write_text("mine")
-        store.write(KEYS, "key", document(1))
-        assert (place / "README").read_text() == "mine"
 
     def test_only_the_user_may_look_into_it(self, tmp_path):
         store = JsonFiles(str(tmp_path / ".claude" / "state"))
@@ -118,10 +114,10 @@ CONTENTS = {
 class TestDamagedContents:
     @pytest.mark.parametrize("data", CONTENTS.values(), ids=CONTENTS)
     def test_is_told_once_and_its_bytes_are_kept(self, store, place, data):
-        (place / "key.json").write_bytes(data)
+        (place / "keys/key.json").write_bytes(data)
         with pytest.raises(Damaged, match=r"key\.json") as told:
             store.read(KEYS, "key")
-        (quarantined,) = place.glob("key.json.damaged-*")
+        (quarantined,) = place.rglob("key.json.damaged-*")
         assert quarantined.read_bytes() == data
         assert quarantined.name in str(told.value)
         assert store.read(KEYS, "key") is None
@@ -129,10 +125,10 @@ class TestDamagedContents:
 
     @pytest.mark.parametrize("data", CONTENTS.values(), ids=CONTENTS)
     def test_does_not_keep_a_new_one_from_being_written(self, store, place, data):
-        (place / "key.json").write_bytes(data)
+        (place / "keys/key.json").write_bytes(data)
         store.write(KEYS, "key", document(1))
         assert store.read(KEYS, "key")["value"] == 1
-        assert [path.read_bytes() for path in place.glob("*.damaged-*")] == [data]
+        assert [path.read_bytes() for path in place.rglob("*.damaged-*")] == [data]
 
     @pytest.mark.parametrize(
         "text",
@@ -146,18 +142,18 @@ class TestDamagedContents:
 
     def test_a_document_with_a_bom_is_not_lost(self, store, place):
         """Notepad adds one to a file that was edited by hand."""
-        (place / "key.json").write_bytes(b'\xef\xbb\xbf{"value": 1}')
+        (place / "keys/key.json").write_bytes(b'\xef\xbb\xbf{"value": 1}')
         try:
             assert store.read(KEYS, "key")["value"] == 1
         except Damaged:
-            assert len(list(place.glob("key.json.damaged-*"))) == 1
+            assert len(list(place.rglob("key.json.damaged-*"))) == 1
 
     def test_twice_in_one_second_both_are_kept(self, store, place):
         for data in (b"one", b"two", b"three"):
-            (place / "key.json").write_bytes(data)
+            (place / "keys/key.json").write_bytes(data)
             with pytest.raises(Damaged):
                 store.read(KEYS, "key")
-        kept = {path.read_bytes() for path in place.glob("key.json.damaged-*")}
+        kept = {path.read_bytes() for path in place.rglob("key.json.damaged-*")}
         assert kept == {b"one", b"two", b"three"}
 
     def test_a_damaged_intent_does_not_take_the_keys_with_it(self, store, place):
@@ -169,7 +165,7 @@ class TestDamagedContents:
 
     def test_a_fault_of_reading_proves_nothing(self, store, place, monkeypatch):
         """A call that fails says nothing of the file: it must not be moved."""
-        (place / "key.json").write_bytes(b"{")
+        (place / "keys/key.json").write_bytes(b"{")
 
         def failing(*_):
             raise OSError(5, "Input/output error")
@@ -177,7 +173,7 @@ class TestDamagedContents:
         monkeypatch.setattr(os, "read", failing)
         with pytest.raises(StoreError, match="Input/output error"):
             store.read(KEYS, "key")
-        assert (place / "key.json").exists()
+        assert (place / "keys/key.json").exists()
 
     def test_being_called_from_deep_down_proves_nothing(self, store, place):
         """What the recursion limit cuts short is not damage: the same bytes load elsewhere."""
@@ -218,7 +214,7 @@ class TestDamagedContents:
 
     def test_what_is_quarantined_is_what_was_found_damaged(self, store, place, monkeypatch):
         """Between the finding and the quarantining another process saves a good one."""
-        (place / "key.json").write_bytes(b"{")
+        (place / "keys/key.json").write_bytes(b"{")
         acquire = store._acquire
 
         def late():
@@ -299,20 +295,20 @@ def wrong(request, store, place, tmp_path):
 
 class TestWrongKindOfFile:
     def test_is_not_read(self, store, place, wrong):
-        wrong(place / "key.json")
+        wrong(place / "keys/key.json")
         with pytest.raises(Damaged, match=r"key\.json"):
             store.read(KEYS, "key")
 
     def test_is_told_once_and_then_out_of_the_way(self, store, place, wrong):
         """The port's promise: Damaged comes after setting the document aside."""
-        wrong(place / "key.json")
+        wrong(place / "keys/key.json")
         with pytest.raises(Damaged):
             store.read(KEYS, "key")
         assert store.read(KEYS, "key") is None
         assert store.names(KEYS) == []
 
     def test_does_not_keep_a_new_one_from_being_written(self, store, place, wrong, tmp_path):
-        before = wrong(place / "key.json")
+        before = wrong(place / "keys/key.json")
         store.write(KEYS, "key", document(1))
         assert store.read(KEYS, "key")["value"] == 1
         outside = tmp_path / "outside"
@@ -345,26 +341,17 @@ class TestWrongKindOfFile:
 
 
 class TestSymlinkedFolders:
-    @pytest.mark.parametrize("folder", [".claude", ".claude/state", ".claude/state/checkpoints"])
-    def test_are_not_followed(self, tmp_path, folder):
+    @pytest.mark.parametrize("folder", ["keys", "checkpoints"])
+    def test_are_not_followed(self, store, place, tmp_path, folder):
         victim = tmp_path / "victim"
         victim.mkdir()
-        link = tmp_path / "project" / folder
-        link.parent.mkdir(parents=True)
-        link.symlink_to(victim)
-        store = JsonFiles(str(tmp_path / "project" / ".claude" / "state"))
+        (place / folder).rmdir()
+        (place / folder).symlink_to(victim)
         with pytest.raises(StoreError):
-            store.write(CHECKPOINTS, "c", document(1))
+            store.write(folder, "c", document(1))
         with pytest.raises(StoreError):
-            store.read(CHECKPOINTS, "c")
+            store.read(folder, "c")
         assert list(victim.iterdir()) == []
-
-    def test_above_the_project_are_the_users_own(self, tmp_path):
-        (tmp_path / "real").mkdir()
-        (tmp_path / "project").symlink_to("real")
-        store = JsonFiles(str(tmp_path / "project" / ".claude" / "state"))
-        store.write(KEYS, "key", document(1))
-        assert (tmp_path / "real" / ".claude" / "state" / "key.json").exists()
 
 
 class TestNames:
@@ -372,19 +359,19 @@ class TestNames:
         "entry", [".hidden.json", "key.json~", "key.txt", "a b.json", "key.json.damaged-1", ".json"]
     )
     def test_files_of_other_names_are_no_keys(self, store, place, entry):
-        (place / entry).write_text('{"value": 1}')
+        (place / "keys" / entry).write_text('{"value": 1}')
         assert store.names(KEYS) == []
 
     @pytest.mark.parametrize("entry", ["key~copy.json", "key~0123456789abcdef.json"])
     def test_every_name_listed_can_be_read(self, store, place, entry):
         """A copy made by hand is not listed as a key that nobody can read."""
-        (place / entry).write_text('{"value": 1}')
+        (place / "keys" / entry).write_text('{"value": 1}')
         assert [name for name in store.names(KEYS) if store.read(KEYS, name) is None] == []
 
     def test_no_two_file_names_differ_only_in_case(self, store, place):
         for name in ["plan", "Plan", "PLAN", "plaN"]:
             store.write(KEYS, name, document(name))
-        files = [path.name.lower() for path in place.glob("*.json")]
+        files = [path.name.lower() for path in place.glob("keys/*.json")]
         assert len(files) == len(set(files)) == 4
 
     def test_a_listing_begun_before_a_replacement_is_no_mixture(self, store, place, monkeypatch):
@@ -455,7 +442,7 @@ class TestDurability:
     @pytest.fixture(autouse=True)
     def key(self):
         """Made beforehand: making it syncs too."""
-        assert journal.read_key()
+        assert journal.read_key(make=True)
 
     def test_a_document_is_synced_before_it_takes_its_place(self, store, monkeypatch):
         store.write(KEYS, "key", document(0))  # initializes the directory, which syncs too
@@ -480,7 +467,7 @@ class TestDurability:
         monkeypatch.setattr(os, call, failing)
         with pytest.raises(StoreError, match="No space"):
             store.write(KEYS, "key", document("new"))
-        assert list(place.glob(".tmp-*")) == []
+        assert list(place.rglob(".tmp-*")) == []
 
     def test_a_failed_sync_is_a_failed_write(self, store, monkeypatch):
         store.write(KEYS, "key", document("old"))
@@ -497,8 +484,8 @@ class TestDurability:
         def used() -> int:
             return len(os.listdir("/dev/fd"))
 
-        (place / "bad.json").write_text("{")
-        (place / "link.json").symlink_to("/dev/zero")
+        (place / "keys/bad.json").write_text("{")
+        (place / "keys/link.json").symlink_to("/dev/zero")
         before = used()
         for name in ("key", "bad", "link", "absent"):
             try:

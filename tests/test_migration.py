@@ -305,7 +305,7 @@ def test_what_was_saved_later_there_stays_and_is_told(way, urls, directory, monk
 def test_of_keys_that_may_only_be_unreadable_none_is_removed(urls, directory, monkeypatch):
     fill(directory)
     migrate(State(directory, ""), urls["sqlite"])
-    (Path(directory) / f"{journal.stem('Plan')}.json").write_text("{")
+    (Path(directory) / f"keys/{journal.stem('Plan')}.json").write_text("{")
     found = migrate(State(directory, ""), urls["sqlite"])
     assert len(found["left"]) == 1
     assert found["removed"] == []
@@ -500,7 +500,7 @@ class TestCommand:
     def test_where_something_was_left_the_new_store_is_not_chosen(self, hooks):
         local = hooks.project / ".claude" / "settings.local.json"
         hooks.cli("set", "k", "1")
-        file = hooks.directory / "k.json"
+        file = hooks.directory / "keys/k.json"
         file.write_text(file.read_text().replace("{\n", '{\n  "v": 2,\n', 1))
         done = hooks.cli("migrate", "--to", "sqlite")
         assert done.returncode == 1

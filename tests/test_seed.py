@@ -11,7 +11,7 @@ import pytest
 from pyfakefs.fake_filesystem_unittest import Patcher
 
 import lib.state
-from tests.conftest import ROOT
+from tests.conftest import ROOT, state_directory
 
 SEED_TEST = """\
 # Test save/load
@@ -99,10 +99,6 @@ def test_passes_in_a_session_of_claude_code(run, way):
     run(way + SEED_TEST, CLAUDE_CODE_SESSION_ID="5d0b9a4e-0000-4000-8000-000000000000")
 
 
-def test_passes_without_a_home(run, way):
-    run(way + SEED_TEST, HOME="")
-
-
 @pytest.mark.parametrize("case_sensitive", [True, False], ids=["like Linux", "like macOS"])
 def test_passes_in_a_fake_file_system(case_sensitive, capsys):
     with Patcher() as patcher:
@@ -111,7 +107,8 @@ def test_passes_in_a_fake_file_system(case_sensitive, capsys):
         os.chdir("/fake/project")
         for _ in range(2):
             exec(SEED_TEST, {name: getattr(lib.state, name) for name in lib.state.__all__})  # noqa: S102
-        assert patcher.fs.exists("/fake/project/.claude/state/checkpoints/test_cp.json")
+        directory = state_directory(Path(os.environ["HOME"]), Path("/fake/project"))
+        assert patcher.fs.exists(directory / "checkpoints/test_cp.json")
     assert capsys.readouterr() == ("✓ State management works\n" * 2, "")
 
 

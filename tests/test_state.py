@@ -15,7 +15,7 @@ from pyfakefs.fake_filesystem_unittest import Patcher
 from lib import state
 from lib.errors import Damaged
 from lib.state import BadName, BadValue, NewerVersion, State, StateError, load_state, save_state
-from tests.conftest import ROOT, Hooks
+from tests.conftest import Hooks, ROOT, state_directory
 
 SESSION = "5d0b9a4e-1111-4000-8000-00000000000a"
 OTHER = "5d0b9a4e-2222-4000-8000-00000000000b"
@@ -26,7 +26,11 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The state directory that the functions find, of an empty project."""
     (tmp_path / "project").mkdir()
     monkeypatch.chdir(tmp_path / "project")
-    return tmp_path / "project" / ".claude" / "state"
+    return at_home(tmp_path / "project")
+
+
+def at_home(project: Path) -> Path:
+    return state_directory(Path(os.environ["HOME"]), project)
 
 
 @pytest.fixture
@@ -240,22 +244,9 @@ def test_a_saved_null_is_no_absent_key(directory):
 
 def test_the_file_has_value_and_timestamp(directory):
     save_state("plan", {"step": 2})
-    kept = json.loads((directory / "plan.json").read_text())
+    kept = json.loads((directory / "keys/plan.json").read_text())
     assert kept["value"] == {"step": 2}
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", kept["timestamp"])
-
-
-def test_a_file_written_by_hand_is_a_key(directory, capsys):
-    directory.mkdir(parents=True)
-    (directory / "plan.json").write_text('{"value": 1}')
-    assert load_state("plan") == 1
-    assert silent(capsys)
-
-
-def test_the_state_directory_tells_what_it_is_and_hides_from_git(directory):
-    save_state("plan", 1)
-    assert (directory / ".gitignore").read_text() == "*\n"
-    assert len((directory / "README").read_text().splitlines()) == 2
 
 
 def test_two_keys_that_differ_in_case_never_share_a_file(directory):
@@ -263,7 +254,7 @@ def test_two_keys_that_differ_in_case_never_share_a_file(directory):
     for key in keys:
         save_state(key, key)
     assert [load_state(key) for key in keys] == keys
-    names = [path.name.casefold() for path in directory.glob("*.json")]
+    names = [path.name.casefold() for path in directory.glob("keys/*.json")]
     assert len(set(names)) == len(names) == 4
 
 
@@ -290,9 +281,9 @@ DAMAGED = {
 @pytest.mark.parametrize("data", DAMAGED.values(), ids=DAMAGED)
 def test_a_damaged_key_is_told_once_and_its_bytes_are_kept(directory, told, capsys, data):
     save_state("key", 1)
-    (directory / "key.json").write_bytes(data)
+    (directory / "keys/key.json").write_bytes(data)
     assert load_state("key", "default") == "default"
-    (kept,) = directory.glob("key.json.damaged-*")
+    (kept,) = directory.glob("keys/key.json.damaged-*")
     assert kept.read_bytes() == data
     assert kept.name in told()
     assert load_state("key", "default") == "default"
@@ -302,54 +293,39 @@ def test_a_damaged_key_is_told_once_and_its_bytes_are_kept(directory, told, caps
 
 
 def test_a_newer_version_is_refused_and_not_overwritten(directory, told):
-    directory.mkdir(parents=True)
-    (directory / "key.json").write_text('{"v": 2, "value": 1}')
+    save_state("key", 1)
+    (directory / "keys/key.json").write_text('{"v": 2, "value": 1}')
     assert load_state("key", "default") == "default"
     assert "version 2" in told()
     assert save_state("key", 2) is False
     assert "version 2" in told()
-    assert (directory / "key.json").read_text() == '{"v": 2, "value": 1}'
+    assert (directory / "keys/key.json").read_text() == '{"v": 2, "value": 1}'
 
 
 # --- faults ---
 
 
 def _a_file(directory: Path) -> None:
-    directory.parent.mkdir()
     directory.write_text("mine")
 
 
-def _claude_is_a_file(directory: Path) -> None:
-    directory.parent.write_text("mine")
-
-
-def _a_link(directory: Path) -> None:
-    directory.parent.mkdir()
-    directory.symlink_to(directory.parent.parent)
-
-
 def _a_loop(directory: Path) -> None:
-    directory.parent.mkdir()
     directory.symlink_to(directory)
 
 
-NO_DIRECTORIES = {
-    "is a file": _a_file,
-    "is below a file": _claude_is_a_file,
-    "is a symlink": _a_link,
-    "is a symlink to itself": _a_loop,
-}
+NO_DIRECTORIES = {"is a file": _a_file, "is a symlink to itself": _a_loop}
 
 
 @pytest.mark.parametrize("make", NO_DIRECTORIES.values(), ids=NO_DIRECTORIES)
 def test_a_state_directory_that_is_none(directory, told, make):
+    directory.parent.mkdir(parents=True)
     make(directory)
-    before = sorted(directory.parent.parent.rglob("*"))
+    before = sorted(directory.parent.rglob("*"))
     assert save_state("key", 1) is False
     assert str(directory) in told()
     assert load_state("key", "default") == "default"
     told()
-    assert sorted(directory.parent.parent.rglob("*")) == before
+    assert sorted(directory.parent.rglob("*")) == before
 
 
 def test_a_project_that_does_not_exist(told, tmp_path, monkeypatch):
@@ -394,7 +370,7 @@ def test_a_directory_of_no_permission_in_a_fake_file_system(told):
         patcher.fs.create_dir("/fake/project")
         os.chdir("/fake/project")
         save_state("key", "old")
-        os.chmod("/fake/project/.claude/state", 0o500)
+        os.chmod(at_home(Path("/fake/project")) / "keys", 0o500)
         try:
             set_uid(1000)
             assert save_state("key", "new") is False
@@ -409,11 +385,11 @@ def test_a_full_disk_in_a_fake_file_system(told):
         patcher.fs.create_dir("/fake/project")
         os.chdir("/fake/project")
         save_state("key", "old")
-        before = sorted(os.listdir("/fake/project/.claude/state"))
+        before = sorted(os.listdir(at_home(Path("/fake/project")) / "keys"))
         patcher.fs.set_disk_usage(patcher.fs.get_disk_usage().used + 20_000)
         assert save_state("key", "x" * 50_000) is False
         assert "No space left" in told()
-        assert sorted(os.listdir("/fake/project/.claude/state")) == before
+        assert sorted(os.listdir(at_home(Path("/fake/project")) / "keys")) == before
         patcher.fs.set_disk_usage(1 << 30)
         assert load_state("key") == "old"
         assert save_state("key", "new") is True
@@ -466,7 +442,7 @@ def test_state_dir_is_found_at_each_call(tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
         monkeypatch.chdir(tmp_path / name)
         assert save_state("key", name) is True
-        assert tmp_path / name / ".claude" / "state" == state.STATE_DIR
+        assert at_home(tmp_path / name) == state.STATE_DIR
     monkeypatch.chdir(tmp_path / "one")
     assert load_state("key") == "one"
 
@@ -479,7 +455,7 @@ def test_state_dir_is_a_path(directory):
 def test_state_dir_can_be_assigned(directory, tmp_path, monkeypatch, kind):
     monkeypatch.setattr(state, "STATE_DIR", kind(tmp_path / "mine"))
     assert save_state("key", 1) is True
-    assert (tmp_path / "mine" / "key.json").exists()
+    assert (tmp_path / "mine/keys/key.json").exists()
     assert load_state("key") == 1
     assert not directory.exists()
 
@@ -488,7 +464,7 @@ def test_a_relative_state_dir_is_meant_from_the_current_directory(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(state, "STATE_DIR", Path(".claude/state"))
     save_state("key", 1)
-    assert (tmp_path / ".claude" / "state" / "key.json").exists()
+    assert (tmp_path / ".claude/state/keys/key.json").exists()
 
 
 def test_an_assignment_wins_over_the_environment(tmp_path, monkeypatch):
@@ -507,8 +483,8 @@ def test_an_undone_assignment_is_forgotten(tmp_path, monkeypatch):
         save_state("key", 0)
     monkeypatch.chdir(tmp_path / "two")
     save_state("key", 2)
-    assert (tmp_path / "two" / ".claude" / "state" / "key.json").exists()
-    assert tmp_path / "two" / ".claude" / "state" == state.STATE_DIR
+    assert (at_home(tmp_path / "two") / "keys/key.json").exists()
+    assert at_home(tmp_path / "two") == state.STATE_DIR
 
 
 def test_another_attribute_is_missing_as_ever():
@@ -519,7 +495,7 @@ def test_another_attribute_is_missing_as_ever():
 def test_the_environment_may_name_the_directory(tmp_path, monkeypatch):
     monkeypatch.setenv("WORKFLOW_STATE_DIR", str(tmp_path / "a" / "b"))
     assert save_state("key", 1) is True
-    assert (tmp_path / "a" / "b" / "key.json").exists()
+    assert (tmp_path / "a/b/keys/key.json").exists()
     assert State().keys() == ["key"]
 
 
@@ -528,14 +504,14 @@ def test_the_project_is_found_from_a_folder_below(directory, tmp_path, monkeypat
     (tmp_path / "project" / "src").mkdir()
     monkeypatch.chdir(tmp_path / "project" / "src")
     save_state("key", 1)
-    assert (directory / "key.json").exists()
+    assert (directory / "keys/key.json").exists()
 
 
 def test_the_environment_may_name_the_project(directory, tmp_path, monkeypatch):
     (tmp_path / "named").mkdir()
     monkeypatch.setenv("CLAUDE_PROJECT_DIR", str(tmp_path / "named"))
     save_state("key", 1)
-    assert (tmp_path / "named" / ".claude" / "state" / "key.json").exists()
+    assert (at_home(tmp_path / "named") / "keys/key.json").exists()
     assert not directory.exists()
 
 
@@ -547,7 +523,7 @@ def test_state_opened_and_read_makes_nothing(directory):
     assert State(directory).load_state("key", "default") == "default"
     assert State(directory).checkpoints() == []
     assert State(directory).delete_state("key") is False
-    assert not (directory / "key.json").exists()
+    assert not (directory / "keys/key.json").exists()
 
 
 @pytest.mark.parametrize("kind", [str, Path])
@@ -558,14 +534,14 @@ def test_state_takes_the_directory_as_text_or_path(directory, kind):
 
 def test_state_says_what_is_damaged(directory):
     State(directory).save_state("key", 1)
-    (directory / "key.json").write_text("{")
+    (directory / "keys/key.json").write_text("{")
     with pytest.raises(Damaged):
         State(directory).load_state("key")
 
 
 def test_state_says_what_is_newer(directory):
-    directory.mkdir(parents=True)
-    (directory / "key.json").write_text('{"v": 2, "value": 1}')
+    save_state("key", 1)
+    (directory / "keys/key.json").write_text('{"v": 2, "value": 1}')
     for act in (
         lambda: State(directory).load_state("key"),
         lambda: State(directory).save_state("key", 1),
@@ -577,6 +553,7 @@ def test_state_says_what_is_newer(directory):
 
 @pytest.mark.parametrize("make", NO_DIRECTORIES.values(), ids=NO_DIRECTORIES)
 def test_state_raises_its_own_errors_only(directory, make):
+    directory.parent.mkdir(parents=True)
     make(directory)
     for act in (
         lambda: State(directory).save_state("key", 1),
@@ -630,7 +607,7 @@ def write(hooks: Hooks, session: str, path: str, call: str) -> None:
 def test_a_known_session_answers_from_its_journal(hooks, known):
     assert known.load_state("files_processed") == ["first.py"]
     assert known.load_state("current_phase") == "build"
-    assert not (hooks.directory / "files_processed.json").exists()
+    assert not (hooks.directory / "keys/files_processed.json").exists()
 
 
 def test_the_session_of_the_environment_is_known(hooks, known, monkeypatch):
@@ -821,8 +798,8 @@ def test_any_session_id_is_a_session_of_its_own(hooks, known, session):
     strange.save_state("files_processed", [session])
     assert strange.load_state("files_processed") == [session]
     assert known.load_state("files_processed") == ["first.py"]
-    outside = [path for path in hooks.project.rglob("*") if hooks.directory not in path.parents]
-    assert set(outside) == {hooks.project / ".claude", hooks.directory}
+    assert list(hooks.project.iterdir()) == []
+    assert len(list((hooks.directory / "sessions").iterdir())) == 2
 
 
 def test_a_journal_that_cannot_be_written_is_told(hooks, known, told, monkeypatch):
@@ -848,13 +825,12 @@ def test_a_journal_that_had_to_be_quarantined_is_told_and_the_value_saved(
     assert load_state("current_phase") == "mine"
 
 
-def test_without_a_key_what_cannot_be_read_back_is_refused(hooks, known, told, monkeypatch):
+def test_where_the_key_cannot_show_whose_it_is_nothing_is_saved(hooks, known, told, monkeypatch):
     monkeypatch.setenv("CLAUDE_CODE_SESSION_ID", SESSION)
-    monkeypatch.delenv("HOME")
-    before = (hooks.directory / "sessions" / f"{SESSION}.jsonl").read_bytes()
+    monkeypatch.setenv("WORKFLOW_STATE_DIR", str(hooks.home / "chosen"))
+    (hooks.home / ".local/state/workflow-state/key").chmod(0o644)
     assert save_state("current_phase", "mine") is False
     assert "WORKFLOW_STATE_KEY" in told()
-    assert (hooks.directory / "sessions" / f"{SESSION}.jsonl").read_bytes() == before
     monkeypatch.setenv("WORKFLOW_STATE_KEY", "secret")
     assert save_state("current_phase", "mine") is True
     assert load_state("current_phase") == "mine"

@@ -13,10 +13,11 @@ from tests.conftest import Hooks
 @pytest.fixture
 def cloned(hooks):
     """A project whose state somebody else has recorded: two files, a stop, a key."""
+    hooks.choose()
     hooks.environment["WORKFLOW_STATE_KEY"] = "theirs"
     work(hooks)
     hooks.cli("set", "plan", '"theirs"')
-    hooks.environment.clear()
+    del hooks.environment["WORKFLOW_STATE_KEY"]
     return hooks
 
 
@@ -62,6 +63,7 @@ def test_what_was_adopted_is_told_and_inherited(cloned):
 
 def test_records_without_a_key_are_adopted_with_what_continues_them(hooks):
     """Where a session began in another's journal is counted in bytes: adopting must keep them."""
+    hooks.choose()
     del_home = {**hooks.env(), "WORKFLOW_STATE_TRUST": "all"}
     del del_home["HOME"]
     hooks.env = lambda: del_home

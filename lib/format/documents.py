@@ -162,6 +162,6 @@ def verdict_on(name: str, document: Document) -> str:
 def is_refused(name: str, document: Document) -> bool:
     """Whether a document must not be acted upon: somebody else may have put it there.
 
-    Without a key nothing can be told apart, and nothing is ours to be told to Claude either.
+    Where no key can be had nothing can be told apart, and nothing is told to Claude either.
     """
-    return bool(records.users_key()) and verdict_on(name, document) != records.OURS
+    return records.has_key() and verdict_on(name, document) != records.OURS

@@ -46,6 +46,12 @@ def users_key(make: bool = False) -> bytes:
         raise StoreError(str(error)) from None
 
 
+def has_key() -> bool:
+    """Whether the user has a key, or has only not needed one yet. Raises StoreError."""
+    path = journal.key_path()
+    return bool(users_key()) or bool(path and not os.path.lexists(path))
+
+
 def readers_key(directory: str) -> bytes | None:
     """The key that shows what in a state directory is this user's; None where its place does.
 

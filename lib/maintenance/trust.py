@@ -27,7 +27,7 @@ def adopt(state: State, dry_run: bool = False) -> dict[str, int]:
 
     These are "records", "checkpoints" and "keys". Raises StoreError, also without a key.
     """
-    if not records.users_key():
+    if not dry_run and not records.users_key(make=True):
         where = journal.key_path() or "the home directory"
         raise StoreError(f"there is no key of yours to sign with: {where} cannot be used")
     counts = {"records": 0, "checkpoints": 0, "keys": 0}

@@ -56,6 +56,10 @@ def initialize(directory: str) -> None:
     if os.path.isdir(directory + "/sessions"):
         return
     if journal.at_home(directory):
+        from .project_file import PROJECTS
+
+        if not os.path.lexists(PROJECTS.get(directory, "/")):
+            raise journal.Unusable(f"the project directory {PROJECTS[directory]} does not exist")
         _initialize_home()
     make_directories(directory, 0o700)
     state = os.open(directory, journal.DIRECTORY)
