@@ -172,7 +172,6 @@ def read_staged(directory: str, member: str) -> Document:
 
 
 def _remove_if_empty(directory: str) -> None:
-<<<<<<< HEAD
     """Remove a state directory that was made for this import, if nothing is recorded there."""
     made = {".gitignore", "README", ".lock", "project.json", SESSIONS, KEYS}
     try:
@@ -181,19 +180,6 @@ def _remove_if_empty(directory: str) -> None:
         for folder in (SESSIONS, KEYS):
             os.rmdir(os.path.join(directory, folder))
         shutil.rmtree(directory)
-=======
-    """Remove a state directory if nothing was recorded there."""
-    try:
-        left = set(os.listdir(directory))
-        folders = left & {KEYS, SESSIONS}
-        if left - folders - {".gitignore", "README", ".lock", "project.json"}:
-            return
-        for name in folders:
-            os.rmdir(os.path.join(directory, name))
-        for name in left - folders:
-            os.unlink(os.path.join(directory, name))
-        os.rmdir(directory)
->>>>>>> ta
     except OSError:
         pass  # another process has put something there
 
