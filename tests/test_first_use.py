@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -81,10 +82,9 @@ class TestWhoseHome:
         assert list(hooks.home.iterdir()) == []
 
 
-def test_without_home_it_is_that_of_the_password_database(hooks, monkeypatch):
-    monkeypatch.delenv("HOME")
-    import pwd
-
+@pytest.mark.parametrize("home", ["", "home", "/dev/null"])
+def test_without_home_it_is_that_of_the_password_database(monkeypatch, home):
+    monkeypatch.setenv("HOME", home)
     home = pwd.getpwuid(os.geteuid()).pw_dir
     assert journal.state_home() == f"{home}/.local/state/workflow-state"
 

@@ -527,7 +527,7 @@ def test_the_state_directory_can_be_chosen(hooks, tmp_path, given, expected):
     assert hooks.script("post_tool.py", BY_HAND).returncode == 0
     assert len(records(tmp_path / expected)) == 1
     assert (tmp_path / expected / ".gitignore").read_text() == "*\n"
-    assert not hooks.directory.exists()
+    assert recorded(hooks) == {}
 
 
 @pytest.mark.parametrize("script", ALL)

@@ -7,12 +7,10 @@ import itertools
 import json
 import math
 import os
-import pwd
 import re
 import subprocess
 from _blake2 import blake2b
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -21,7 +19,7 @@ from hypothesis import strategies as st
 from lib.recording import first_use, journal
 from lib.recording.heredocs import without_heredocs
 from lib.state import State, StateError
-from tests.conftest import PAYLOADS, ROOT, SCRIPTS, absent, payloads
+from tests.conftest import PAYLOADS, ROOT, SCRIPTS, payloads
 
 P = "/home/dev/project"
 """The project of the recordings and of the cases below; a test puts its own in its place."""
@@ -823,17 +821,6 @@ def test_a_key_that_could_not_be_written_whole_is_made_at_the_next_use(monkeypat
     assert sorted(os.listdir(os.path.dirname(journal.key_path()))) == [*HOME, "projects"]
 
 
-@pytest.mark.parametrize("size", [0, 16])
-def test_a_key_whose_maker_was_killed_is_made_anew(monkeypatch, size):
-    monkeypatch.setattr(first_use, "KEY_SECONDS", 0)
-    path = Path(journal.key_path())
-    path.parent.mkdir(parents=True)
-    path.touch(0o600)
-    path.write_bytes(b"k" * size)
-    assert journal.read_key() == b""  # who only reads leaves it
-    assert journal.read_key(make=True) == path.read_bytes() != b"k" * size
-
-
 @pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.EINTR])
 def test_a_key_that_cannot_be_read_now_is_not_taken_for_none(number, tmp_path, monkeypatch):
     """Or what the user recorded would be foreign, and a checkpoint made of it empty."""
@@ -855,13 +842,6 @@ def test_a_key_that_cannot_be_read_now_is_not_taken_for_none(number, tmp_path, m
     monkeypatch.setattr(os, "open", real)
     assert State(state.directory, "").load_state("current_phase") == "build"
     assert state.session_state()["current_phase"] == "build"
-
-
-def test_the_key_lies_in_the_state_home_that_the_user_chose(hooks, tmp_path):
-    hooks.environment["XDG_STATE_HOME"] = str(tmp_path / "xdg")
-    hooks.prompt("s1")
-    assert (tmp_path / "xdg" / "workflow-state" / "key").stat().st_size == 32
-    assert not key_file(hooks).exists()
 
 
 def test_a_relative_state_home_is_not_used(hooks):
@@ -895,22 +875,6 @@ def test_without_a_key_events_are_recorded_all_the_same(hooks):
     hooks.environment.update(WORKFLOW_STATE_DIR=str(state), HOME="/proc/self/fdinfo")
     hooks.prompt("s1")
     assert unkeyed(state)
-
-
-@pytest.mark.parametrize("home", ["", "home", "/dev/null", "another user's"])
-def test_without_a_home_of_ones_own_it_is_the_one_of_the_password_database(
-    tmp_path, monkeypatch, home
-):
-    if home == "another user's":
-        home = str(tmp_path / home)
-        os.mkdir(home)
-        if os.geteuid() != 0:
-            absent("only root can give a directory away")
-        os.chown(home, 65534, 65534)
-    monkeypatch.setenv("HOME", home)
-    entry = SimpleNamespace(pw_dir=str(tmp_path / "mine"))
-    monkeypatch.setattr(pwd, "getpwuid", lambda user: entry)
-    assert journal.state_home() == f"{tmp_path}/mine/.local/state/workflow-state"
 
 
 def test_a_state_has_the_same_name_in_every_locale(monkeypatch):

@@ -325,7 +325,7 @@ MUTATIONS = (
         "lib/recording/first_use.py",
         "            replace(path, os.urandom(32))\n",
         "",
-        "tests/test_journal.py -k maker_was_killed",
+        "tests/test_first_use.py -k maker_was_killed",
     ),
     Mutation(
         "settings that another program changes meanwhile are not replaced",
