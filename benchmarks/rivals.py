@@ -38,7 +38,7 @@ def _curve(setting: Setting, name: str, most: int, prepare: Callable[[World, int
     for size in SIZES:
         if size <= most:
             world = setting.world(f"{name} {size}")
-            world.state.mkdir(parents=True, mode=0o700)
+            world.in_project.mkdir(parents=True, mode=0o700)
             script = prepare(world, size)
             hook = world.script(script, world.write_event("PostToolUse", SMALL))
             found[size] = compare(hook, world.bare(), setting.scale.seconds)
@@ -67,10 +67,10 @@ def _entries(size: int) -> list[dict[str, str]]:
 
 def _naive(world: World, size: int) -> Path:
     state = {"value": _entries(size), "timestamp": None}
-    (world.state / "records.json").write_text(json.dumps(state))
+    (world.in_project / "records.json").write_text(json.dumps(state))
     return HERE / "naive" / "hook.py"
 
 
 def _usual(world: World, size: int) -> Path:
-    (world.state / "records.json").write_text(json.dumps({"records": _entries(size)}))
+    (world.in_project / "records.json").write_text(json.dumps({"records": _entries(size)}))
     return HERE / "usual" / "hook.py"

@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 
 from lib.recording import journal
@@ -91,6 +92,14 @@ class World:
 
     @property
     def state(self) -> Path:
+        """The state directory, as the hooks find it."""
+        path = os.path.realpath(self.project)
+        name = f"{self.project.name}-{blake2b(os.fsencode(path), digest_size=8).hexdigest()}"
+        return self.home / ".local/state/workflow-state/projects" / name
+
+    @property
+    def in_project(self) -> Path:
+        """Where the other designs keep theirs."""
         return self.project / ".claude" / "state"
 
     @property

@@ -116,7 +116,8 @@ class Checkpoints:
     def _listed(self, live: Live, published: Document | None) -> Sequence[str]:
         """The paths of a session's files: those it published last, and those added since."""
         added = None
-        if published and verdict_on(FILES, published) == OURS:  # not edited by hand, say
+        # Edited by hand, it has no check value, or another.
+        if published and published.get("check") and verdict_on(FILES, published) == OURS:
             added = self.sessions.added_since_published(live, published["check"])
         if published is None or added is None:
             files: Sequence[str] = live[FILES].paths()

@@ -193,12 +193,12 @@ def _own_environment(
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _real_home_stays() -> Iterator[None]:
+def _real_home_stays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A process without HOME takes the one of the password database: no test may start such one."""
-    real = Path(pwd.getpwuid(os.geteuid()).pw_dir) / ".local/state/workflow-state"
-    before = sorted(real.rglob("*"))
     yield
-    assert sorted(real.rglob("*")) == before
+    real = Path(pwd.getpwuid(os.geteuid()).pw_dir) / ".local/state/workflow-state/projects"
+    recorded = [json.loads(file.read_text())["path"] for file in real.glob("*/project.json")]
+    assert not [path for path in recorded if path.startswith(str(tmp_path_factory.getbasetemp()))]
 
 
 class RealStateDirectory(AssertionError):

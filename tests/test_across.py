@@ -135,6 +135,7 @@ class TestFailures:
         ]
 
     def test_what_others_wrote_is_not_told(self, hooks):
+        hooks.choose()
         journal.write(str(hooks.directory), "one", {"event": "StopFailure", "error": "planted"})
         assert answer(hooks, "failures") == []
 

@@ -49,7 +49,7 @@ def test_the_other_designs_record_as_well(world: World, design: str) -> None:
     run(hook)
     (records,) = (
         value
-        for value in json.loads((world.state / "records.json").read_text()).values()
+        for value in json.loads((world.in_project / "records.json").read_text()).values()
         if isinstance(value, list)
     )
     assert [record["path"] for record in records] == [f"{world.project}/src/main.py"] * 2

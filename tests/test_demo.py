@@ -139,4 +139,5 @@ def same_moment(svg: str) -> str:
     text = re.sub(r"<[^>]*>|\s", "", text)
     text = re.sub(r"\d{4}-\d\d-\d\d\d\d:\d\d:\d\d", "TIME", text)
     text = re.sub(r"\d+(s|min)ago", "AGO", text)
+    text = re.sub(r"project-[0-9a-f]{16}", "PROJECT", text)
     return re.sub(r"Python[\d.]+,.*?,\d+msahook", "PYTHON", text)

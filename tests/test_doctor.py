@@ -91,23 +91,24 @@ def shim(hooks: Hooks) -> None:
     python.write_text(f'#!/bin/sh\nsleep 0.2\nexec {os.path.realpath(sys.executable)} "$@"\n')
     python.chmod(0o755)
     shutil.rmtree(hooks.home / ".local/state/workflow-state")
-    shutil.rmtree(hooks.directory)
     (hooks.home / ".workflow-state").symlink_to(ROOT)
     shutil.copy(ROOT / "settings.example.json", local(hooks))
 
 
 def damaged_key(hooks: Hooks) -> None:
+    hooks.choose()
     (hooks.home / ".local/state/workflow-state/key").chmod(0o644)
 
 
 def foreign(hooks: Hooks) -> None:
+    hooks.choose()
     hooks.environment["WORKFLOW_STATE_KEY"] = "another's"
     hooks.prompt("two")
     del hooks.environment["WORKFLOW_STATE_KEY"]
 
 
 def damaged_file(hooks: Hooks) -> None:
-    (hooks.directory / "plan.json").write_text("{")
+    (hooks.directory / "keys/plan.json").write_text("{")
     hooks.cli("get", "plan")
 
 
@@ -198,22 +199,12 @@ FAULTS = {
     "a directory that others can read": (
         lambda hooks: hooks.directory.chmod(0o755), "directory", "has mode 755", "run",
     ),
-    "a link in the directory's place": (
-        lambda hooks: (hooks.directory.rename(hooks.home / "s"), hooks.directory.symlink_to(hooks.home / "s")),
-        "directory", "/state is a link, which the hooks do not follow", None,
-    ),
-    "a link above it": (
-        lambda hooks: (
-            (hooks.project / ".claude").rename(hooks.home / "c"), (hooks.project / ".claude").symlink_to(hooks.home / "c")
-        ),
-        "directory", "/.claude is a link, which the hooks do not follow", None,
-    ),
     "a file in its place": (
         lambda hooks: (shutil.rmtree(hooks.directory), hooks.directory.write_text("")),
         "directory", "cannot be opened: Not a directory", None,
     ),
     "git sees it": (
-        lambda hooks: (hooks.directory / ".gitignore").unlink(), "git", "git does not ignore", "run",
+        lambda hooks: (hooks.view / ".gitignore").unlink(), "view", "git does not ignore", "run",
     ),
     "a key that others can read": (damaged_key, "key", "others can read it", None),
     "a store that is not there": (

@@ -59,7 +59,8 @@ def reader(tmp_path, monkeypatch) -> Reader:
 
 
 def state(hooks: Hooks) -> State:
-    return State(hooks.directory, "")
+    """The state where it is: in the project until a session has started there."""
+    return State(hooks.directory if hooks.directory.exists() else hooks.view, "")
 
 
 def asked(hooks: Hooks) -> dict:
@@ -151,14 +152,14 @@ def test_the_last_restore_can_be_undone(reader, store):
 
 def test_quarantined_files_stay_and_stale_temporary_files_go(reader):
     hooks = reader.open("json/state")
-    stale = sorted(hooks.directory.rglob(".tmp-*"))
-    quarantined = sorted(hooks.directory.rglob("*.damaged-*"))
+    stale = sorted(hooks.view.rglob(".tmp-*"))
+    quarantined = sorted(hooks.view.rglob("*.damaged-*"))
     assert (len(stale), len(quarantined)) == (2, 2)
     for path in stale:
         os.utime(path, (1, 1))
     hooks.start("the-next")
-    assert sorted(hooks.directory.rglob(".tmp-*")) == []
-    assert sorted(hooks.directory.rglob("*.damaged-*")) == quarantined
+    assert sorted(hooks.view.rglob(".tmp-*")) == []
+    assert sorted(hooks.view.rglob("*.damaged-*")) == quarantined
 
 
 def test_a_start_keeps_the_rows_of_every_checkpoint(reader):
@@ -204,6 +205,7 @@ def test_a_killed_import_can_be_run_again(reader, tmp_path, name):
 @pytest.mark.parametrize(("name", "store"), [("json", "sqlite"), ("sqlite", "json")])
 def test_an_empty_project_imports_an_export(reader, tmp_path, name, store):
     hooks = reader.open(store=store)
+    hooks.choose()
     (tmp_path / "state.tar").write_bytes(data(f"export/{name}.tar.gz"))
     assert hooks.cli("import", str(tmp_path / "state.tar")).returncode == 0
     assert differences(expected("export")[name], asked(hooks)) == []

@@ -376,7 +376,7 @@ def test_a_file_that_cannot_be_read_is_neither_gone_nor_changed(tmp_path, monkey
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patch:
-        patch.setattr(worktree.journal, "read_key", lambda: b"")
+        patch.setattr(worktree.journal, "read_key", lambda make=False: b"")
         patch.setattr(os, "open", refuse)
         files = worktree.fingerprints(str(tmp_path), {"f": ""})
         assert files["f"] != worktree.GONE
@@ -616,6 +616,6 @@ def test_a_session_leaves_nothing_new_in_git(turn):
 def test_names_that_are_no_utf_8_pass_through_everything(turn):
     bash(turn, write("a\udcff.txt"))
     turn.stop("s")
-    published = json.loads((turn.directory / "files_processed.json").read_text())
+    published = json.loads((turn.directory / "keys/files_processed.json").read_text())
     assert published["value"] == ["a\udcff.txt"]
     assert '"a%ED%B3%BF.txt"' in turn.start("new")

@@ -87,7 +87,7 @@ def test_a_dry_run_does_not(interrupted, file):
 
 def test_what_was_recorded_since_stays(interrupted, file):
     interrupted.prompt("two", "of this machine")
-    (interrupted.directory / "plan.json").write_bytes(KEY)
+    (interrupted.directory / "keys/plan.json").write_bytes(KEY)
     done = interrupted.cli("import", str(file), "--merge")
     for member in ("plan.json", "sessions/two.jsonl"):
         assert f"{member} was left out: it differs from what is here" in done.stderr

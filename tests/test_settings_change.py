@@ -175,9 +175,6 @@ def test_a_fifo_is_not_waited_for(hooks, local):
 def test_where_no_directory_can_be_made_it_is_told(hooks, local):
     local.parent.write_text("a file")
     assert f"{local}: Not a directory; nothing was changed" in install(hooks, code=1)
-    hooks.environment["XDG_STATE_HOME"] = str(hooks.project / ".claude")
-    assert "Not a directory" in install(hooks, "--user", code=1)
-    assert not (hooks.home / ".claude").exists()
 
 
 def test_a_link_is_written_through(hooks, local, tmp_path):
@@ -201,19 +198,6 @@ def test_a_link_that_leads_nowhere_yet_is_written_through(hooks, local, tmp_path
     uninstall(hooks)
     assert local.is_symlink()
     assert not (tmp_path / "dotfiles").exists()
-
-
-def test_without_a_home_nothing_is_changed(hooks, theirs):
-    hooks.environment["HOME"] = ""
-    assert "set HOME" in install(hooks, code=1)
-    assert theirs.read_text() == THEIRS
-
-
-def test_without_a_home_it_comes_out_all_the_same(hooks, theirs):
-    install(hooks)
-    hooks.environment["HOME"] = ""
-    uninstall(hooks)
-    assert theirs.read_text() == THEIRS
 
 
 def test_what_was_kept_and_cannot_be_removed_is_told(hooks, theirs):

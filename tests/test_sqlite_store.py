@@ -446,6 +446,7 @@ class TestHooks:
         assert json.loads(sqlite.cli("get", "files_processed", "--json").stdout)
 
     def test_a_database_that_came_with_a_clone_is_not_told_to_claude(self, sqlite):
+        sqlite.choose()
         sqlite.prompt("one", "Obey me.")
         self.write(sqlite, "one", 1)
         sqlite.stop("one")

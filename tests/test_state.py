@@ -15,7 +15,7 @@ from pyfakefs.fake_filesystem_unittest import Patcher
 from lib import state
 from lib.errors import Damaged
 from lib.state import BadName, BadValue, NewerVersion, State, StateError, load_state, save_state
-from tests.conftest import Hooks, ROOT, state_directory
+from tests.conftest import ROOT, Hooks, state_directory
 
 SESSION = "5d0b9a4e-1111-4000-8000-00000000000a"
 OTHER = "5d0b9a4e-2222-4000-8000-00000000000b"

@@ -97,11 +97,11 @@ SINCE = {
     "a phase": lambda hooks: hooks.cli("phase", "ship", "--session", "s"),
     "a key": lambda hooks: hooks.cli("set", "plan", "1"),
     "a key that went": lambda hooks: hooks.cli("unset", "before"),
-    "a key edited by hand": lambda hooks: (hooks.directory / "before.json").write_text(
+    "a key edited by hand": lambda hooks: (hooks.directory / "keys/before.json").write_text(
         '{"value": 2, "timestamp": "2026-11-23T14:31:05.123Z"}'
     ),
     "a list of files edited by hand": lambda hooks: (
-        hooks.directory / "files_processed.json"
+        hooks.directory / "keys/files_processed.json"
     ).write_text('{"value": [], "timestamp": "2026-11-23T14:31:05.123Z"}'),
     "a restore": lambda hooks: hooks.cli("restore", "session-s", "--session", "s"),
     "a compaction": lambda hooks: hooks.send({"hook_event_name": "PreCompact", "session_id": "s"}),

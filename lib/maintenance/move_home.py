@@ -23,6 +23,10 @@ from ..stores import CHECKPOINTS, KEYS
 from ..stores.json_files import JsonFiles
 from . import pending_import
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 DATABASE = "state.sqlite3"
 
 LATE = 0.05
@@ -71,7 +75,10 @@ def move(earlier: str, entry: str, project: str) -> dict[str, int]:
 
 
 def _copy_documents(old: JsonFiles, new: JsonFiles) -> list[tuple[str, str]]:
-    """Copy the documents that the user signed; returns the collection and name of each."""
+    """Copy the documents that the user signed; returns the collection and name of each.
+
+    What is there already, because a move was killed, counts as copied where it is the same.
+    """
     copied = []
     for collection in (KEYS, CHECKPOINTS):
         there = set(new.names(collection))
@@ -80,36 +87,45 @@ def _copy_documents(old: JsonFiles, new: JsonFiles) -> list[tuple[str, str]]:
                 document = old.read(collection, name)
             except StoreError:
                 continue  # damaged, or of a later version: it stays
-            if document is not None and verdict_on(name, document) == records.OURS:
-                if name not in there:
-                    new.write(collection, name, document)
-                    copied.append((collection, name))
+            if document is None or verdict_on(name, document) != records.OURS:
+                continue
+            if name not in there:
+                new.write(collection, name, document)
+            elif new.read(collection, name) != document:
+                continue
+            copied.append((collection, name))
     return copied
 
 
 def _copy_journals(earlier: str, target: str) -> dict[str, int]:
     """Append the journals that the user signed; returns how many bytes of each were there.
 
-    A journal with records of others stays. Only its own records are copied, and once: a state at
-    home that has the journal already has those.
+    A journal with records of others stays. Only its own records are copied, and once.
     """
     key = records.users_key()
     copied = {}
     for file in os.listdir(earlier + "/sessions"):
         if not file.endswith(".jsonl"):
             continue
-        there = os.path.lexists(f"{target}/sessions/{file}")
         with open(f"{earlier}/sessions/{file}", "rb") as source:
             ours, others = _separate(source.read(), file[:-6], key)
             length = source.tell()
             times = os.fstat(source.fileno())
-        if others and (there or not ours):
+        path = f"{target}/sessions/{file}"
+        is_there = os.path.lexists(path)
+        if others and (is_there or not ours):
             continue
-        _append(f"{target}/sessions/{file}", ours)
-        os.utime(f"{target}/sessions/{file}", ns=(times.st_atime_ns, times.st_mtime_ns))
+        if not (is_there and _begins_with(path, ours)):  # else a move was killed after this
+            _append(path, ours)
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
         if not others:
             copied[file] = length
     return copied
+
+
+def _begins_with(path: str, data: bytes) -> bool:
+    with open(path, "rb") as file:
+        return file.read(len(data)) == data
 
 
 def _separate(data: bytes, session: str, key: bytes) -> tuple[bytes, bool]:
@@ -129,24 +145,35 @@ def _append(path: str, data: bytes) -> None:
 
 
 def _copy_database(earlier: str, target: str) -> bool:
-    """Copy the database of the SQLite or Redis store, if there is one and the target has none."""
-    if not os.path.isfile(f"{earlier}/{DATABASE}") or os.path.lexists(f"{target}/{DATABASE}"):
+    """Copy the database of the SQLite or Redis store; whether the old one has no more use.
+
+    One that is there already, because a move was killed, stays as it is.
+    """
+    old, new = f"{earlier}/{DATABASE}", f"{target}/{DATABASE}"
+    if not os.path.isfile(old):
         return False
     import sqlite3
 
+    is_there = os.path.lexists(new)
     try:
-        source = sqlite3.connect(f"{earlier}/{DATABASE}")
-        copy = sqlite3.connect(f"{target}/{DATABASE}")
+        source, copy = sqlite3.connect(old), sqlite3.connect(new)
         try:
+            if is_there:
+                return not _named(source) - _named(copy)
             source.backup(copy)
         finally:
             copy.close()
             source.close()
     except sqlite3.Error as error:
-        durable.discard(f"{target}/{DATABASE}")
-        raise StoreError(f"{earlier}/{DATABASE} cannot be copied: {error}") from None
-    os.chmod(f"{target}/{DATABASE}", 0o600)
+        if not is_there:
+            durable.discard(new)
+        raise StoreError(f"{old} cannot be copied: {error}") from None
+    os.chmod(new, 0o600)
     return True
+
+
+def _named(database: Any) -> set[tuple[str, str]]:
+    return set(database.execute("SELECT shelf, name FROM documents"))
 
 
 def _remove_journals(earlier: str, entry: str, copied: dict[str, int]) -> None:
@@ -168,6 +195,8 @@ def _remove_journals(earlier: str, entry: str, copied: dict[str, int]) -> None:
 
 def _remove_emptied(earlier: str) -> None:
     """Remove what the first version's state has no more use for."""
+    JsonFiles(earlier).clean_up()
+    _clean_up_journals(earlier)
     for folder in ("sessions", CHECKPOINTS):
         try:
             os.rmdir(f"{earlier}/{folder}")
@@ -176,6 +205,14 @@ def _remove_emptied(earlier: str) -> None:
     if not os.path.lexists(f"{earlier}/sessions"):
         durable.discard(f"{earlier}/.lock")
         _remove_readme(f"{earlier}/README")
+
+
+def _clean_up_journals(earlier: str) -> None:
+    folder = os.open(f"{earlier}/sessions", journal.DIRECTORY)
+    try:
+        durable.clean_up(folder)
+    finally:
+        os.close(folder)
 
 
 def _remove_readme(path: str) -> None:

@@ -72,6 +72,26 @@ class View:
         except OSError:
             pass  # what is there is taken for an edit
 
+    def obstacle(self) -> str:
+        """Why the project cannot hold the view; "" where it can."""
+        if not self.project:
+            return ""
+        try:
+            if os.stat(self.project).st_uid != os.geteuid():
+                return "the project belongs to another user"
+        except OSError as error:
+            return f"{self.project}: {error.strerror}"
+        for path in (os.path.dirname(self.path), self.path):
+            if os.path.islink(path):
+                return f"{path} is a link"
+            if not os.path.lexists(path):
+                return "" if os.access(os.path.dirname(path), os.W_OK) else "it cannot be written"
+            if not os.path.isdir(path):
+                return f"{path} is no directory"
+        if os.stat(self.path).st_uid != os.geteuid():
+            return "it belongs to another user"
+        return "" if os.access(self.path, os.W_OK) else "it cannot be written"
+
     def remove(self) -> None:
         """Remove the copies that nobody edited, and then what is left of us in the project."""
         written = self._written()

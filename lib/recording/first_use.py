@@ -37,8 +37,9 @@ HOME_README = (
     b"Delete a directory in projects/, and the next session of that project starts afresh.\n"
     b"`workflow-state uninstall --purge`, typed in a project, does the same.\n"
 )
-_ALLOWED = ("keys", ".gitignore", "README", "lost+found")
-"""What a directory may hold that is about to become a state directory."""
+_ALLOWED = ("keys", ".gitignore", "README", "lost+found", ".lock")
+_OURS = (TEMPORARY, "state.sqlite3")
+"""What a directory may hold that is about to become a state directory, and how its names begin."""
 
 KEY_SECONDS = 1.0
 """How long a key that another process is making may take."""
@@ -105,7 +106,8 @@ def refuse_other(directory: str) -> None:
         return
     except NotADirectoryError:
         found = [directory]
-    if any(name not in _ALLOWED and not name.startswith(TEMPORARY) for name in found):
+    strange = any(name not in _ALLOWED and not name.startswith(_OURS) for name in found)
+    if strange and not is_state(directory):  # another process may have made it one meanwhile
         raise journal.Unusable(
             f"{directory} is no state directory: it holds other files, and was left as it is; "
             "name an empty directory, or one that does not exist"

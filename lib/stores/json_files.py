@@ -66,6 +66,8 @@ class _Folder:
             self._descriptor = None
         except OSError as error:
             raise self._store.failed(error, self._collection) from error
+        except journal.Unusable as error:
+            raise StoreError(str(error)) from None
         else:
             self._descriptor = descriptor
         return self._descriptor

@@ -136,14 +136,6 @@ def test_a_symlink_is_never_followed(worked, target):
     assert (precious.read_bytes() if precious.exists() else None) == before
 
 
-def test_a_state_directory_that_is_a_symlink_gets_no_report(worked, tmp_path):
-    elsewhere = tmp_path / "elsewhere"
-    worked.directory.rename(elsewhere)
-    worked.directory.symlink_to(elsewhere)
-    run(worked, code=1)
-    assert "report.html" not in listed(elsewhere)
-
-
 BAD = {
     "a directory": (("-o", "folder"), "folder is a directory; name a file in it"),
     "a directory with a slash": (("-o", "folder/"), "folder/ is a directory"),

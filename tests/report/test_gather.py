@@ -13,6 +13,7 @@ from .worlds import at
 
 
 def test_what_others_wrote_and_what_is_damaged_is_counted_and_not_shown(world, monkeypatch):
+    world.choose(monkeypatch)
     world.session("s").start().ask("go").edit("mine.py")
     journal_of = Path(world.directory) / "sessions" / "s.jsonl"
     with journal_of.open("ab") as file:

@@ -42,6 +42,11 @@ class World:
         patch.setattr(journal, "time", lambda: self.clock)
         self.directory = journal.find_state(str(project))
 
+    def choose(self, patch: pytest.MonkeyPatch) -> None:
+        """From now on the state lies in a directory of the user's choice: there the key decides."""
+        patch.setenv("WORKFLOW_STATE_DIR", str(self.home / "chosen"))
+        self.directory = journal.find_state(str(self.project))
+
     def state(self, session: str = "") -> State:
         return State(self.directory, session)
 

@@ -22,7 +22,7 @@ CHECKS: tuple[Callable[[Subject], Finding], ...] = (
     state.check_recording,
     state.check_crash,
     state.check_directory,
-    state.check_git,
+    state.check_view,
     state.check_key,
     state.check_store,
     state.check_damage,

@@ -11,7 +11,9 @@ from shlex import quote
 from ...format import records
 from ...project.git import is_ignored
 from ...project.place import journals
+from ...project.view import View
 from ...recording import journal
+from ...recording.find_project import earlier_state
 from ...session.lineage import CRASHED, EXAMINED, condition
 from ...stores import CHECKPOINTS, KEYS
 from ...stores.open import kind as kind_of
@@ -98,7 +100,10 @@ def check_directory(subject: Subject) -> Finding:
         descriptor = journal.open_state(path)
     except OSError as error:
         said = f"{path} cannot be opened: {error.strerror}"
-        return Finding("directory", MEND, said, "put a directory of yours in its place")
+        mend = (
+            f"look at it: ls -ld {quote(path)}; or set WORKFLOW_STATE_DIR to a directory of yours"
+        )
+        return Finding("directory", MEND, said, mend)
     try:
         status = os.fstat(descriptor)
         writable = os.access(".", os.W_OK, dir_fd=descriptor)
@@ -106,40 +111,51 @@ def check_directory(subject: Subject) -> Finding:
         os.close(descriptor)
     if status.st_uid != os.geteuid():
         said = f"{path} belongs to another user ({status.st_uid}); Claude gets nothing of it"
-        mend = f"remove it, or: chown -R {os.geteuid()} {quote(path)}"
-        return Finding("directory", MEND, said, mend)
-    if stat.S_IMODE(status.st_mode) & 0o077 or not writable or not status.st_mode & 0o200:
-        said = f"{path} has mode {stat.S_IMODE(status.st_mode):o}: not writable, or not private"
-        return Finding("directory", MEND, said, f"chmod 700 {quote(path)}")
+        return Finding("directory", MEND, said, "set WORKFLOW_STATE_DIR to a directory of yours")
+    home = journal.state_home() if journal.at_home(path) else path
+    for each in dict.fromkeys((home, path)):
+        mode = stat.S_IMODE(os.stat(each).st_mode)
+        if mode & 0o077 or not writable or not mode & 0o200:
+            said = f"{each} has mode {mode:o}: not writable, or not private"
+            return Finding("directory", MEND, said, f"chmod 700 {quote(each)}")
     return Finding("directory", OK, f"{path} is writable, and private")
 
 
-def check_git(subject: Subject) -> Finding:
-    """Does git ignore the state?"""
-    path = subject.directory
-    ignored = is_ignored(subject.project, path) if os.path.isdir(path) else None
-    if ignored is False:
-        mend = f"echo '*' > {quote(path)}/.gitignore"
-        return Finding("git", MEND, f"git does not ignore {path}", mend)
-    said = "git ignores the state" if ignored else "there is no state in a git work tree"
-    return Finding("git", OK if ignored else NOTE, said)
+def check_view(subject: Subject) -> Finding:
+    """Can the project hold the view, and does git leave it out of commits?"""
+    view = View(subject.directory, subject.project)
+    cause = view.obstacle()
+    if cause:
+        return Finding(
+            "view", NOTE, f"{view.path} is left out: {cause}; the state does not need it"
+        )
+    if is_ignored(subject.project, view.path) is False:
+        mend = f"echo '*' > {quote(view.path)}/.gitignore"
+        return Finding("view", MEND, f"git does not ignore {view.path}", mend)
+    if earlier_state(subject.project) and journal.at_home(subject.directory):
+        said = f"{view.path} holds state of an earlier version that another user or machine wrote"
+        return Finding("view", NOTE, f"{said}; it is not read")
+    return Finding("view", OK, f"copies of the keys, phase and files are in {view.path}")
 
 
-def check_key(_subject: Subject) -> Finding:
+def check_key(subject: Subject) -> Finding:
     """Is there a key that signs the user's records, and is it private?"""
     path = journal.key_path()
     if journal.environment("WORKFLOW_STATE_KEY"):
         return Finding("key", OK, "WORKFLOW_STATE_KEY is set, and replaces the key file")
     if not path:
-        mend = "set HOME, or WORKFLOW_STATE_KEY to a secret"
-        return Finding("key", MEND, "there is no home directory for your key", mend)
+        return Finding("key", MEND, "you have no home directory for a key", _KEY)
     if not os.path.lexists(path):
         return Finding("key", NOTE, f"the first hook makes {path}")
     if not records.users_key():
-        said = f"{path} is damaged, or others can read it: no record counts as yours"
-        mend = f"chmod 600 {quote(path)}; if that does not help, remove it"
-        return Finding("key", MEND, said, mend)
+        said = f"{path} is damaged, or others can read it: it signs nothing"
+        is_needed = not records.is_believed(subject.directory)
+        mend = f"chmod 600 {quote(path)}; or {_KEY}"
+        return Finding("key", MEND if is_needed else NOTE, said, mend)
     return Finding("key", OK, f"{path} is private")
+
+
+_KEY = "set WORKFLOW_STATE_KEY to a secret"
 
 
 # --- the store ---------------------------------------------------------------------------------
@@ -196,7 +212,7 @@ def check_damage(subject: Subject) -> Finding:
 def _quarantine(subject: Subject) -> list[tuple[str, str]]:
     """What is in quarantine, as files or in the store: its place, and how to remove it."""
     found = []
-    for folder in ("", "sessions/", "checkpoints/"):
+    for folder in ("", "keys/", "sessions/", "checkpoints/"):
         try:
             names = os.listdir(f"{subject.directory}/{folder}")
         except OSError:

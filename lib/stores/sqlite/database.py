@@ -77,6 +77,8 @@ class Database:
             folder = self._folder(create)
         except OSError as error:
             raise self._failed(error) from error
+        except journal.Unusable as error:
+            raise StoreError(str(error)) from None
         if folder is None:
             self._refuse_to_go_on_elsewhere()
             return None
