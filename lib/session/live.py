@@ -37,8 +37,8 @@ RECENT = 4 << 20
 """Bytes of a journal's end to search for what another session did in one turn."""
 
 
-_FAILED = (b'"event":"PostToolUseFailure"', b'"error":"')
-"""What the line of a failure's record contains."""
+_FAILED = (b'"event":"PostToolUseFailure"', b'"error":"', b'"event":"UserPromptSubmit"')
+"""What the line of a failure's record contains, or that of a request, where ids may begin anew."""
 
 
 def checkpoint_name(session: str) -> str:
@@ -331,11 +331,15 @@ class Sessions:
         if descriptor is None:
             return []
         found: dict[object, Record] = {}
+        request = ""
         try:
             for record in mentioning(descriptor, session, _FAILED):
+                if record["event"] == "UserPromptSubmit":
+                    request = record.get("prompt") or record["at"]
                 failed = record.get("error") or record["event"] == "PostToolUseFailure"
                 if failed and not record.get("interrupted"):
-                    found.setdefault(record.get("call") or record["at"], record)
+                    about = (request, record.get("path"), record.get("command"))
+                    found.setdefault((record.get("call") or record["at"], *about), record)
         except OSError as error:
             raise self._failed(session, error) from error
         finally:
