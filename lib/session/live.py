@@ -66,6 +66,7 @@ class Sessions:
         self._retry_at = 0.0
         self._bases: dict[str, tuple[SessionState | None, Mark]] = {}
         self._published: dict[str, str] = {}
+        self._glimpsed: dict[str, dict[str, int]] = {}
 
     @property
     def rules(self) -> Rules:
@@ -100,6 +101,17 @@ class Sessions:
             self.notices.append(str(error))
             self._bases.clear()
             return self._live(session, end, above, None, most)
+
+    def with_records(self, session: str, records: list[Record]) -> Live:
+        """A session's state as if its journal held these records too. Raises StoreError."""
+        live = self.live(session)
+        state = fold(
+            live or states.empty(session),
+            records,
+            self.rules,
+            lambda continues: self._base(continues, (session,)),
+        )
+        return {**state, "journal": live["journal"] if live else {}}
 
     def _live(
         self,
@@ -293,13 +305,23 @@ class Sessions:
             size = os.fstat(descriptor).st_size
             tail = max(0, size - GLIMPSE)
             live = states.empty(session)
+            problems: dict[str, int] = {}
             for start, end in ((0, min(tail, GLIMPSE)), (tail, size)):
-                live = fold(live, Replay(descriptor, session, start, end), self.rules)
+                records = Replay(descriptor, session, start, end)
+                live = fold(live, records, self.rules)
+                problems.update(records.problems)
+            self._glimpsed[session] = {} if live["last_active"] else problems
         except OSError as error:
             raise self._failed(session, error) from error
         finally:
             os.close(descriptor)
         return live
+
+    def problems_of_unknown(self, session: str) -> dict[str, int]:
+        """What the ends of a session's journal hold, by kind, where no record there counts."""
+        if session not in self._glimpsed:
+            self.glimpse(session)
+        return self._glimpsed.get(session, {})
 
     def calls_since(self, session: str, since: str) -> list[Record] | None:
         """A session's calls since a time, begun or ended.
