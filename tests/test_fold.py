@@ -591,6 +591,11 @@ def test_the_memory_of_ended_calls_is_bounded():
     assert state["counts"]["calls"] == 2000
 
 
+def test_to_adopt_records_is_no_activity():
+    work = write("a", "f")
+    assert fold(timed(*work, {"event": "Adopted"})) == fold(timed(*work))
+
+
 def test_the_ids_of_an_earlier_version_are_still_known():
     state = fold(timed(*write("a", "f")))
     state["fold"]["recent"] = {"a": 1}

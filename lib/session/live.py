@@ -17,12 +17,12 @@ from ..project import place
 from ..recording import journal
 from ..stores import CHECKPOINTS
 from . import states
-from .fold import advance, fold
+from .fold import ADOPTED, advance, fold
 from .rules import Rules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ..format.types import Continues, Live, Mark, Record, SessionState
     from ..stores import Document, Store
@@ -39,6 +39,19 @@ RECENT = 4 << 20
 
 _FAILED = (b'"event":"PostToolUseFailure"', b'"error":"', b'"event":"UserPromptSubmit"')
 """What the line of a failure's record contains, or that of a request, where ids may begin anew."""
+
+
+class _SignedAnew(Exception):
+    """Records that did not count when a checkpoint was made count now."""
+
+
+def _folded_on(records: Iterable[Record], since: str, checkpointed: bool) -> Iterator[Record]:
+    """The records after a time. Raises _SignedAnew where they go on from a checkpoint in vain."""
+    for record in records:
+        if checkpointed and record["event"] == ADOPTED:
+            raise _SignedAnew
+        if record["at"] > since:
+            yield record
 
 
 def checkpoint_name(session: str) -> str:
@@ -101,6 +114,15 @@ class Sessions:
             self.notices.append(str(error))
             self._bases.clear()
             return self._live(session, end, above, None, most)
+        except _SignedAnew:
+            last = before or self._bases.get(session, (None, {}))[0]
+            self._bases[session] = None, {}
+            self._published.pop(session, None)
+            live = self._live(session, end, above, None, most)
+            if live and last:
+                live["last_checkpoint"] = last["last_checkpoint"]
+                live["last_checkpoint_at"] = last["last_checkpoint_at"]
+            return live
 
     def with_records(self, session: str, records: list[Record]) -> Live:
         """A session's state as if its journal held these records too. Raises StoreError."""
@@ -138,7 +160,7 @@ class Sessions:
             records = Replay(descriptor, session, offset + skipped, end, self._report_to(size))
             state = fold(
                 saved or states.empty(session),
-                (record for record in records if record["at"] > since),
+                _folded_on(records, since, saved is not None),
                 self.rules,
                 lambda continues: self._base(continues, (*above, session)),
             )
