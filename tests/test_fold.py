@@ -146,8 +146,48 @@ CASES = {
         {"read": {"f": 1}, "in_flight": [], "counts": {"calls": 1}},
     ),
     "the second copy of a call's beginning comes after its end": (
-        [*write("a", "f"), pre("a", "Write", path="f")],
+        [*write("a", "f"), {**pre("a", "Write", path="f"), "at": at(0)}],
         {"files": {"f": 1}, "in_flight": []},
+    ),
+    "an id used again for another file": (
+        [*write("a", "f"), *write("a", "g"), *write("a", "f"), pre("a", "Write", path="h")],
+        {"files": {"f": 2, "g": 1}, "counts": {"calls": 3}, "in_flight": ["a"]},
+    ),
+    "an id used again for another tool while its call runs": (
+        [pre("a", "Write", path="f"), *run("a", "make", created=["n"])],
+        {"files": {"n": 1}, "counts": {"calls": 1}, "in_flight": ["a"]},
+    ),
+    "an id used again for the same, after its call has ended": (
+        [*run("a", "make"), *run("a", "make"), pre("a", "Bash", command="make")],
+        {"counts": {"calls": 2}, "in_flight": ["a"]},
+    ),
+    "an id used again in each request, without beginnings": (
+        [request(), post("a", path="f"), request(), post("a", path="f"), post("a", path="f")],
+        {"read": {"f": 2}, "counts": {"requests": 2, "calls": 2}},
+    ),
+    "an id used again, each record twice": (
+        [
+            each
+            for record in [TOLD, *write("a", "f"), request(prompt="p"), *write("a", "f")]
+            for each in (record, record)
+        ],
+        {"files": {"f": 2}, "counts": {"requests": 2, "calls": 2}, "in_flight": []},
+    ),
+    "an id used again for a call with a long list of files": (
+        [
+            each
+            for name in ("x", "y")
+            for each in [*run("a", name), post("a", "Bash", more=True, created=["m"])]
+        ],
+        {"files": {"m": 2}, "counts": {"calls": 2}},
+    ),
+    "a late copy of an end does not end the call that runs under its id": (
+        [*run("a", "make"), pre("a", "Bash", command="make"), {**run("a", "make")[1], "at": at(1)}],
+        {"counts": {"calls": 1}, "in_flight": ["a"]},
+    ),
+    "another hook changes the command of a call": (
+        [pre("a", "Bash", command="make"), post("a", "Bash", command="nice make")],
+        {"counts": {"calls": 1}, "in_flight": []},
     ),
     "the second copy of a call's end comes after other calls": (
         [*write("a", "f"), *read("b", "g"), *write("c", "h"), post("a", "Write", path="f")],
@@ -549,6 +589,17 @@ def test_the_memory_of_ended_calls_is_bounded():
     state = fold(timed(*reads))
     assert len(state["fold"]["recent"]) == calls.RECENT
     assert state["counts"]["calls"] == 2000
+
+
+def test_to_adopt_records_is_no_activity():
+    work = write("a", "f")
+    assert fold(timed(*work, {"event": "Adopted"})) == fold(timed(*work))
+
+
+def test_the_ids_of_an_earlier_version_are_still_known():
+    state = fold(timed(*write("a", "f")))
+    state["fold"]["recent"] = {"a": 1}
+    assert fold(timed(*write("a", "f"), pre("b")), state)["counts"]["calls"] == 1
 
 
 def test_a_copy_within_the_memory_of_ended_calls_is_known():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
@@ -737,3 +738,38 @@ def test_a_journal_of_another_user_is_not_written(hooks):
     os.chown(journal, 12345, 12345)
     assert "another user" in told(hooks.script("post_tool.py", BY_HAND))
     assert journal.read_bytes() == before
+
+
+# --- a Python that cannot run them -------------------------------------------------------------
+
+LACKS = {
+    "no module of C": "sys.path[-1] = '/nowhere'; sys.modules['_json'] = None",
+    "no BLAKE2": "sys.path[-1] = '/nowhere'; sys.modules['_blake2'] = None",
+    "3.8": "sys.hexversion = 0x030812F0",
+    "another importer": "sys.modules['_frozen_importlib_external'] = None",
+}
+
+
+@pytest.mark.parametrize("lack", LACKS.values(), ids=LACKS)
+@pytest.mark.parametrize("script", ALL)
+def test_a_python_that_cannot_run_a_hook_is_told_in_one_line(hooks, script, lack):
+    code = f"import sys; {lack}; __file__ = {str(ROOT / 'hooks' / script)!r}; "
+    code += "exec(compile(open(__file__).read(), __file__, 'exec'))"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code],
+        input="{}",
+        env=hooks.env(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert "needs Python 3.9 or later (CPython); this is 3." in done.stderr
+    assert "fails with: " in done.stderr
+
+
+@pytest.mark.parametrize("script", ALL)
+def test_a_hook_parses_on_a_python_that_cannot_run_it(script):
+    text = (ROOT / "hooks" / script).read_text()
+    ast.parse(text, feature_version=(3, 4))  # 3.4 has no f-string, and no annotation of a variable

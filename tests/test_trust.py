@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import tracemalloc
 
 import pytest
 
+from lib.recording import journal
 from lib.state import State, StateError
 from tests.conftest import Hooks
 
@@ -99,15 +102,93 @@ def test_a_planted_restore_is_not_finished(cloned):
     assert State(cloned.directory, "").load_state("plan") == "theirs"
 
 
-def test_a_living_session_is_left_alone(cloned, monkeypatch):
-    monkeypatch.setattr("lib.maintenance.trust.is_running", lambda state, session: True)
-    cloned.prompt("one")
-    with pytest.raises(StateError, match="session one is running"):
-        adopting(cloned, monkeypatch)
+def test_nothing_that_is_appended_meanwhile_is_lost(cloned, monkeypatch):
+    """The running session's hooks know nothing of it: they append while signatures are written."""
+    sign, appended = journal.signature, []
+
+    def and_append(scope: str, body: bytes, key: bytes) -> str:
+        if len(appended) < 50:
+            appended.append(str(len(appended)))
+            about = {"event": "PostToolUse", "tool": "Write", "path": f"n{appended[-1]}.py"}
+            journal.write(str(cloned.directory), scope, {**about, "call": f"n{appended[-1]}"})
+        return sign(scope, body, key)
+
+    before = (cloned.directory / "sessions" / "one.jsonl").stat().st_mtime_ns
+    monkeypatch.setattr("lib.format.records.journal.signature", and_append)
+    adopting(cloned, monkeypatch)
+    monkeypatch.undo()
+    assert len(appended) == 50
+    files = set(cloned.show("one")["files_processed"])
+    assert files == {"a.py", "b.py", *(f"n{number}.py" for number in appended)}
+    assert (cloned.directory / "sessions" / "one.jsonl").stat().st_mtime_ns > before
 
 
-def adopting(hooks: Hooks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_journal_keeps_its_time_and_its_length_but_for_what_tells_of_it(cloned):
+    path = cloned.directory / "sessions" / "one.jsonl"
+    before, data = path.stat(), path.read_bytes()
+    adopt(cloned)
+    after = path.read_bytes()
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    assert path.stat().st_ino == before.st_ino
+    assert [line[:-19] for line in after[: len(data)].split(b"\n")] == [
+        line[:-19] for line in data.split(b"\n")
+    ]
+    assert after[len(data) :].count(b'"event":"Adopted"') == 2
+    last = cloned.show("one")["last_active"]
+    assert last < json.loads(after.split(b"\n")[-2])["at"]
+
+
+def test_what_was_adopted_counts_where_the_session_went_on_under_this_key(cloned):
+    """A checkpoint of this user's reaches past the records that did not count when it was made."""
+    start(cloned, "one")
+    cloned.call("one", "Write", "c", {"file_path": str(cloned.project / "c.py")}, {})
+    cloned.stop("one")
+    start(cloned, "two")  # it continues one, and its own checkpoint has what one was then
+    cloned.stop("two")
+    assert list(cloned.show("two")["files_processed"]) == ["c.py"]
+    adopt(cloned)
+    for session in ("one", "two"):
+        assert list(cloned.show(session)["files_processed"]) == ["a.py", "b.py", "c.py"]
+        cloned.stop(session)
+        assert list(cloned.show(session)["files_processed"]) == ["a.py", "b.py", "c.py"]
+    assert "yours already" in adopt(cloned)
+    assert "systemMessage" not in start(cloned, "three")
+
+
+def test_one_who_is_killed_is_followed_by_one_who_adopts_the_rest(cloned, monkeypatch):
+    with monkeypatch.context() as patch:
+        written = []
+
+        def pwrite(*given: object) -> int:
+            written.append(given)
+            if len(written) == 3:
+                raise KeyboardInterrupt
+            return os_pwrite(*given)
+
+        os_pwrite = os.pwrite
+        patch.setattr("os.pwrite", pwrite)
+        with pytest.raises(KeyboardInterrupt):
+            adopting(cloned, patch)
+    assert adopt(cloned).startswith("Adopted: ")
+    assert list(cloned.show("one")["files_processed"]) == ["a.py", "b.py"]
+    assert "yours already" in adopt(cloned)
+
+
+def test_a_long_journal_is_not_held_in_memory(cloned, monkeypatch):
+    path = cloned.directory / "sessions" / "one.jsonl"
+    data = path.read_bytes()
+    path.write_bytes(data * ((12 << 20) // len(data)))
+    tracemalloc.start()
+    adopting(cloned, monkeypatch, dry_run=True)
+    adopting(cloned, monkeypatch)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 6 << 20
+    assert "yours already" in adopt(cloned)
+
+
+def adopting(hooks: Hooks, monkeypatch: pytest.MonkeyPatch, dry_run: bool = False) -> None:
     from lib.maintenance.trust import adopt as act
 
     monkeypatch.setenv("HOME", str(hooks.home))
-    act(State(hooks.directory, ""))
+    act(State(hooks.directory, ""), dry_run)

@@ -24,6 +24,11 @@ CHUNK = 1 << 20
 LONGEST = 1 << 20
 """Bytes that no line of ours comes near."""
 
+_SIGNATURE = len("b979464f.")
+"""Where the signature begins in a check value."""
+
+_CHECK = _SIGNATURE + 16
+
 OURS = "ours"
 FOREIGN = "foreign"
 DAMAGED = "damaged"
@@ -81,7 +86,7 @@ def verdict(scope: str, body: bytes | bytearray | memoryview, given: str, key: b
     """
     if key and given[8:] == "." + journal.signature(scope, body, key):
         return OURS
-    if given[:9] != journal.check(scope, body, b"")[:9]:
+    if len(given) != _CHECK or given[:9] != journal.check(scope, body, b"")[:9]:
         return DAMAGED
     return OURS if key is None or trusts_all() else FOREIGN
 
@@ -191,17 +196,25 @@ def mentioning(
                     place[sign] = block.find(sign, end)
 
 
-def sign_foreign(data: bytes, session: str) -> tuple[bytes, int]:
-    """A journal's bytes with its foreign records signed under the user's key, and their number."""
+def foreign(descriptor: int, session: str) -> Iterator[tuple[int, bytes]]:
+    """The foreign records of a journal: the byte at which each one's signature begins, and the
+    user's own signature of it. Both are of one length.
+    """
     key = users_key()
-    lines = data.split(b"\n")
-    count = 0
-    for index, line in enumerate(lines):
-        if read_line(line, session, key)[0] == FOREIGN:
-            body = line.rpartition(b',"check":"')[0]
-            lines[index] = b'%b,"check":"%b"}' % (body, journal.check(session, body, key).encode())
-            count += 1
-    return b"\n".join(lines), count
+    start, rest = 0, b""
+    while True:
+        chunk = os.pread(descriptor, CHUNK, start + len(rest))
+        if not chunk:
+            return
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            if line and read_line(line, session, key)[0] == FOREIGN:
+                body, _, given = line.rpartition(b',"check":"')
+                signature = journal.signature(session, body, key).encode()
+                yield start + len(line) - len(given) + _SIGNATURE, signature
+            start += len(line) + 1
+        if len(rest) > LONGEST:  # no record of ours
+            start, rest = start + len(rest), b""
 
 
 def check_before(descriptor: int, offset: int) -> str:

@@ -151,10 +151,15 @@ class Parts(TypedDict):
     paths: list[str]
 
 
+EndedCall = list[Any]
+"""A call that has ended: its subject's digest, whether its beginning was seen, when it ended, and
+in which request."""
+
+
 class Fold(TypedDict, total=False):
     """What the next fold needs to go on."""
 
-    recent: dict[str, int]
+    recent: dict[str, EndedCall | int]
     background: dict[str, int]
     newest: dict[str, str]
     head: str | None

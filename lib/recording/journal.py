@@ -21,6 +21,9 @@ import sys
 from _signal import ITIMER_REAL, SIGALRM, setitimer, signal  # type: ignore[import-not-found]
 from time import gmtime, time
 
+if sys.hexversion < 0x30900F0:
+    raise ImportError("this Python is older than 3.9")
+
 TYPE_CHECKING = False
 if TYPE_CHECKING or "os" in sys.modules:
     import os

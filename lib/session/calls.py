@@ -1,10 +1,14 @@
 """What a call does to a session's state: it runs, ends, fails, is interrupted, and changes files.
 
 Hooks of parallel calls append in any order, so a call's end may come before its beginning. A hook
-that is registered twice appends everything twice. The call's id shows both.
+that is registered twice appends everything twice. The call's id shows both. But some gateways
+number the calls of each answer anew, and a client may try again under the same id: the same id with
+another tool or subject is another call, and so is one that begins after its end.
 """
 
 from __future__ import annotations
+
+from _blake2 import blake2b
 
 from .states import NEWEST, add_newest
 
@@ -13,13 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ..format.types import About, Call, FileTables, Record, SessionState
+    from ..format.types import About, Call, EndedCall, FileTables, Record, SessionState
     from .rules import Rules
 
 RECENT = 512
 """How many ended calls a state remembers by id. A second hook on the same event sends a duplicate
 within the time that a hook may take, not hundreds of calls later."""
 
+_SUBJECT = ("tool", "path", "command", "url", "description")
 _ABOUT = ("call", "tool", "path", "command", "description", "url", "agent", "agent_type")
 
 
@@ -31,18 +36,39 @@ def _about(record: Record) -> Call:
 
 
 def _same_call(one: About, other: About) -> bool:
-    """Whether two records are of one call: by its id, or without ids by tool and subject."""
-    if "call" in one or "call" in other:
-        return one.get("call") == other.get("call")
-    return all(one.get(name) == other.get(name) for name in ("tool", "path", "command"))
+    """Whether two records are of one call: of the same id, or none, and about the same."""
+    one_facts: Any = one
+    other_facts: Any = other
+    return all(one_facts.get(name) == other_facts.get(name) for name in ("call", *_SUBJECT))
+
+
+def _subject(record: Record) -> str:
+    facts: Any = record
+    text = "\n".join([str(facts.get(name, "")) for name in _SUBJECT])
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
+
+
+def _ended(state: SessionState, record: Record) -> EndedCall | None:
+    """The last call of a record's id that ended, if it was about the same."""
+    known = state["fold"]["recent"].get(record.get("call", ""))
+    if known is None or (isinstance(known, list) and known[0] != _subject(record)):
+        return None
+    # An earlier version noted nothing but the id: whatever has that id is the same call.
+    return known if isinstance(known, list) else ["", True, "~", state["counts"]["requests"]]
 
 
 def begin(state: SessionState, record: Record) -> None:
     """A call runs from now on, unless its end came first or a second hook reports it."""
     state["fold"]["idle"] = False
+    ended = _ended(state, record)
+    if ended:
+        subject, begun, at, request = ended
+        if not begun and request == state["counts"]["requests"]:
+            state["fold"]["recent"][record["call"]] = [subject, True, at, request]
+            return
+        if record["at"] <= at:
+            return
     call = _about(record)
-    if call.get("call") in state["fold"]["recent"]:
-        return
     if "call" in call and any(_same_call(call, other) for other in state["in_flight"]):
         return
     state["in_flight"].append({**call, "since": record["at"]})
@@ -51,21 +77,20 @@ def begin(state: SessionState, record: Record) -> None:
 def finish(state: SessionState, record: Record, rules: Rules) -> bool:
     """A call has ended. False when that adds nothing but files to a call that has ended before."""
     state["fold"]["idle"] = False
-    call = record.get("call")
-    recent = state["fold"]["recent"]
     changed = rules.changed(record)
+    ended = _ended(state, record)
     if record.get("more"):  # the rest of a call's list of files, which did not fit its record
         change(state, record, changed)
         return False
-    if call in recent:
-        return False
-    if call is not None:
-        recent[call] = 1
-        if len(recent) > RECENT:
-            del recent[next(iter(recent))]
-    if not _take(state["in_flight"], record) and _take(state["interrupted"], record):
+    begun = _end(state["in_flight"], record, ended is not None)
+    if ended and not begun:
+        if ended[3] == state["counts"]["requests"] or record["at"] <= ended[2]:
+            return False
+    if not begun and _take(state["interrupted"], record):
         # The call counted as interrupted, but its end came after all.
+        begun = True
         state["counts"]["interrupted"] = max(0, state["counts"]["interrupted"] - 1)
+    _remember_end(state, record, begun)
     state["counts"]["calls"] += 1
     if "command" in record or str(record.get("tool")).startswith("mcp__"):
         state["fold"]["shell"] = True
@@ -76,6 +101,38 @@ def finish(state: SessionState, record: Record, rules: Rules) -> bool:
     else:
         _succeed(state, record, changed, rules)
     return True
+
+
+def _end(running: list[Call], record: Record, again: bool) -> bool:
+    """Remove the call that a record ends from those that run; whether it was there.
+
+    `again`: a call of the same id and subject has ended before. Then a record that is older than
+    the beginning of the one that runs tells of that end once more.
+    """
+    for index, call in enumerate(running):
+        if _same_call(call, record) and not (again and record["at"] < call["since"]):
+            del running[index]
+            return True
+    if "call" in record:  # another hook may have changed what the call is about
+        named = [
+            index
+            for index, call in enumerate(running)
+            if call.get("call") == record["call"] and call.get("tool") == record.get("tool")
+        ]
+        if named and not again:
+            del running[named[0]]
+            return True
+    return False
+
+
+def _remember_end(state: SessionState, record: Record, begun: bool) -> None:
+    call = record.get("call")
+    if call is not None:
+        recent = state["fold"]["recent"]
+        recent.pop(call, None)
+        recent[call] = [_subject(record), begun, record["at"], state["counts"]["requests"]]
+        if len(recent) > RECENT:
+            del recent[next(iter(recent))]
 
 
 def _take(calls: list[Call], call: About) -> bool:
@@ -103,17 +160,27 @@ def _succeed(state: SessionState, record: Record, changed: dict[str, str], rules
         same = all(failure.get(name) == record.get(name) for name in ("tool", *subject))
         if subject and same and "resolved" not in failure:
             state["failures"][index] = {**failure, "resolved": record["at"]}
-    change(state, record, changed)
-    path = rules.read(record)
-    if path:
-        _touch(state, "files_read", path, record, "read")
+    for path, outcome in changed.items():
+        _touch(state, "files_processed", path, record, outcome)
+        remember(state, path, "")
+    seen = rules.read(record)
+    if seen:
+        _touch(state, "files_read", seen, record, "read")
 
 
 def change(state: SessionState, record: Record, changed: dict[str, str]) -> None:
-    """A call changed files: path -> "created", "changed" or "deleted"."""
+    """A record tells of changed files, perhaps twice: path -> "created", "changed", "deleted"."""
+    files = state["files_processed"]
+    ended = state["fold"]["recent"].get(record.get("call", ""))
+    # The session before, or a call before this one, may have had the same id.
+    since = ended[2] if isinstance(ended, list) else state["started"] or ""
     for path, outcome in changed.items():
-        if _touch(state, "files_processed", path, record, outcome):
-            remember(state, path, "")
+        before = files.get(path)
+        call = record.get("call")
+        if before and call is not None and before.get("call") == call and before["last"] >= since:
+            continue
+        _touch(state, "files_processed", path, record, outcome)
+        remember(state, path, "")
 
 
 def remember(state: SessionState, path: str, fingerprint: str) -> None:
@@ -125,25 +192,19 @@ def remember(state: SessionState, path: str, fingerprint: str) -> None:
         del files[next(iter(files))]
 
 
-def _touch(state: SessionState, name: FileTables, path: str, record: Record, outcome: str) -> bool:
-    """Note in a table of files what a call did to one. False for what is in the table already."""
+def _touch(state: SessionState, name: FileTables, path: str, record: Record, outcome: str) -> None:
+    """Note in a table of files what a call did to one."""
     files = state[name]
     before = files.get(path)
-    call = record.get("call")
-    # A second report, unless it is of the session before, whose calls may have had the same ids.
-    if before and call is not None and before.get("call") == call:
-        if before["last"] >= (state["started"] or ""):
-            return False
     files[path] = {
         "first": before["first"] if before else record["at"],
         "last": record["at"],
         "tool": record.get("tool"),
         "count": before["count"] + 1 if before else 1,
         "agent": record.get("agent"),
-        "call": call,
+        "call": record.get("call"),
         "outcome": outcome,
     }
-    return True
 
 
 def interrupt(state: SessionState, at: str, which: Callable[[Call], bool]) -> None:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from .rules import Rules
 
 
+ADOPTED = "Adopted"
+"""The event of a record behind others that were signed anew, and had not counted before."""
+
+
 def fold(
     state: SessionState,
     records: Iterable[Record],
@@ -44,6 +48,8 @@ def advance(
 ) -> SessionState:
     """One step of the fold: `state` itself, changed in place, or the one it inherits here."""
     event = record.get("event")
+    if event == ADOPTED:
+        return state  # no activity of the session's
     if event == "SessionStart" and _begins(state, record):
         base = base_of(record["continues"])
         if base:

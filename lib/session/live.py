@@ -17,12 +17,12 @@ from ..project import place
 from ..recording import journal
 from ..stores import CHECKPOINTS
 from . import states
-from .fold import advance, fold
+from .fold import ADOPTED, advance, fold
 from .rules import Rules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ..format.types import Continues, Live, Mark, Record, SessionState
     from ..stores import Document, Store
@@ -37,8 +37,21 @@ RECENT = 4 << 20
 """Bytes of a journal's end to search for what another session did in one turn."""
 
 
-_FAILED = (b'"event":"PostToolUseFailure"', b'"error":"')
-"""What the line of a failure's record contains."""
+_FAILED = (b'"event":"PostToolUseFailure"', b'"error":"', b'"event":"UserPromptSubmit"')
+"""What the line of a failure's record contains, or that of a request, where ids may begin anew."""
+
+
+class _SignedAnew(Exception):
+    """Records that did not count when a checkpoint was made count now."""
+
+
+def _folded_on(records: Iterable[Record], since: str, checkpointed: bool) -> Iterator[Record]:
+    """The records after a time. Raises _SignedAnew where they go on from a checkpoint in vain."""
+    for record in records:
+        if checkpointed and record["event"] == ADOPTED:
+            raise _SignedAnew
+        if record["at"] > since:
+            yield record
 
 
 def checkpoint_name(session: str) -> str:
@@ -66,6 +79,7 @@ class Sessions:
         self._retry_at = 0.0
         self._bases: dict[str, tuple[SessionState | None, Mark]] = {}
         self._published: dict[str, str] = {}
+        self._glimpsed: dict[str, dict[str, int]] = {}
 
     @property
     def rules(self) -> Rules:
@@ -100,6 +114,26 @@ class Sessions:
             self.notices.append(str(error))
             self._bases.clear()
             return self._live(session, end, above, None, most)
+        except _SignedAnew:
+            last = before or self._bases.get(session, (None, {}))[0]
+            self._bases[session] = None, {}
+            self._published.pop(session, None)
+            live = self._live(session, end, above, None, most)
+            if live and last:
+                live["last_checkpoint"] = last["last_checkpoint"]
+                live["last_checkpoint_at"] = last["last_checkpoint_at"]
+            return live
+
+    def with_records(self, session: str, records: list[Record]) -> Live:
+        """A session's state as if its journal held these records too. Raises StoreError."""
+        live = self.live(session)
+        state = fold(
+            live or states.empty(session),
+            records,
+            self.rules,
+            lambda continues: self._base(continues, (session,)),
+        )
+        return {**state, "journal": live["journal"] if live else {}}
 
     def _live(
         self,
@@ -128,7 +162,7 @@ class Sessions:
             )
             state = fold(
                 saved or states.empty(session),
-                (record for record in records if record["at"] > since),
+                _folded_on(records, since, saved is not None),
                 self.rules,
                 lambda continues: self._base(continues, (*above, session)),
             )
@@ -297,14 +331,23 @@ class Sessions:
             size = os.fstat(descriptor).st_size
             tail = max(0, size - GLIMPSE)
             live = states.empty(session)
+            problems: dict[str, int] = {}
             for start, end in ((0, min(tail, GLIMPSE)), (tail, size)):
-                part = Replay(descriptor, session, start, end, None, self.directory)
-                live = fold(live, part, self.rules)
+                records = Replay(descriptor, session, start, end, None, self.directory)
+                live = fold(live, records, self.rules)
+                problems.update(records.problems)
+            self._glimpsed[session] = {} if live["last_active"] else problems
         except OSError as error:
             raise self._failed(session, error) from error
         finally:
             os.close(descriptor)
         return live
+
+    def problems_of_unknown(self, session: str) -> dict[str, int]:
+        """What the ends of a session's journal hold, by kind, where no record there counts."""
+        if session not in self._glimpsed:
+            self.glimpse(session)
+        return self._glimpsed.get(session, {})
 
     def calls_since(self, session: str, since: str) -> list[Record] | None:
         """A session's calls since a time, begun or ended.
@@ -336,11 +379,15 @@ class Sessions:
         if descriptor is None:
             return []
         found: dict[object, Record] = {}
+        request = ""
         try:
             for record in mentioning(descriptor, session, _FAILED, self.directory):
+                if record["event"] == "UserPromptSubmit":
+                    request = record.get("prompt") or record["at"]
                 failed = record.get("error") or record["event"] == "PostToolUseFailure"
                 if failed and not record.get("interrupted"):
-                    found.setdefault(record.get("call") or record["at"], record)
+                    about = (request, record.get("path"), record.get("command"))
+                    found.setdefault((record.get("call") or record["at"], *about), record)
         except OSError as error:
             raise self._failed(session, error) from error
         finally:
