@@ -189,7 +189,7 @@ def test_killed_anywhere_it_is_whole_or_missing_and_the_next_install_makes_it(
         request.getfixturevalue("older")
     world = World(hooks, tmp_path / "kept")
     old, seen = files(copy), []
-    for call in range(1, 400, 4):
+    for call in range(1, 400, 9):
         world.put_back()
         code = struck(hooks, call, "SIGKILL", "install", "--shared", calls=RENAMES)
         held = files(copy)

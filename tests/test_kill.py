@@ -164,13 +164,16 @@ class Line:
         where = self.hooks.project.parent / "kept" / str(number)
         where.mkdir(parents=True)
         if self.hooks.directory.exists():
-            shutil.copytree(self.hooks.directory, where / ".claude" / "state")
+            shutil.copytree(self.hooks.directory, where, dirs_exist_ok=True)
         return where
 
     def again(self, number: int, where: Path) -> Hooks:
         """A project that stands where this one stood before a step."""
-        shutil.copytree(self.kept[number], where)
-        return replace(self.hooks, project=where)
+        where.mkdir()
+        again = replace(self.hooks, project=where)
+        if any(self.kept[number].iterdir()):
+            shutil.copytree(self.kept[number], again.directory)
+        return again
 
 
 @dataclass

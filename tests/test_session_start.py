@@ -108,6 +108,7 @@ def test_a_start_where_nothing_can_be_made_says_so(hooks):
     ids=["empty", "torn", "zeroes", "later", "foreign"],
 )
 def test_a_journal_without_records_is_told_as_what_it_is(hooks, content, said):
+    hooks.choose()
     hooks.start("one")
     if content in (b"later", b"foreign"):
         key = b"" if content == b"foreign" else users_key(hooks)

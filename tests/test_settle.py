@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 
 from lib.maintenance import retention
 from lib.state import State
-from tests.conftest import Hooks, state_directory
+from tests.conftest import ROOT, Hooks, state_directory
 
 
 @pytest.fixture
@@ -95,6 +97,56 @@ def test_what_others_wrote_stays_and_is_not_told(hooks, earlier):
     assert names == ["current_phase", "files_processed", "plan"]
     assert hooks.start("three") != ""
     assert hooks.cli("log", "--session", "one").stdout.count("port the parser") == 1
+
+
+STRIKE = """
+import os, sys
+left = int(sys.argv[3])
+def before(real):
+    def call(*arguments, **options):
+        global left
+        left -= 1
+        if not left:
+            os._exit(77)
+        return real(*arguments, **options)
+    return call
+for name in sys.argv[2].split():
+    setattr(os, name, before(getattr(os, name)))
+sys.path.insert(0, sys.argv[1])
+from lib.maintenance.settle import settle
+settle(os.getcwd())
+"""
+
+
+def struck(hooks: Hooks, names: tuple[str, ...], number: int) -> int:
+    """A move whose process ends before so many calls; the exit code, 0 where it was done."""
+    command = [sys.executable, "-c", STRIKE, str(ROOT), " ".join(names), str(number)]
+    return subprocess.run(command, cwd=hooks.project, env=hooks.env(), check=False).returncode
+
+
+def test_one_that_was_killed_is_done_again(hooks, earlier):
+    """Struck before each removal and rename in turn; then the next start has it whole."""
+    kept, seen = hooks.home.parent / "kept", set()
+    shutil.copytree(hooks.project, kept / "project")
+    shutil.copytree(hooks.home, kept / "home")
+    names = ("rename", "unlink", "rmdir", "replace")
+    for number in range(1, 200):
+        shutil.rmtree(hooks.project)
+        shutil.rmtree(hooks.home)
+        shutil.copytree(kept / "project", hooks.project)
+        shutil.copytree(kept / "home", hooks.home)
+        done = struck(hooks, names, number)
+        assert "port the parser" in hooks.start("two")
+        records = (hooks.directory / "sessions/one.jsonl").read_bytes()
+        assert records == (kept / "project/.claude/state/sessions/one.jsonl").read_bytes()
+        assert json.loads(hooks.cli("get", "plan", "--json").stdout) == {"step": 2}
+        assert not (earlier / "sessions").exists()
+        assert not (earlier / "checkpoints").exists()
+        seen.add(done)
+        if done == 0:
+            break
+    assert seen == {0, 77}
+    assert number > 5
 
 
 def test_one_that_fails_changes_nothing(hooks, earlier):

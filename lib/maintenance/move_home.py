@@ -7,10 +7,10 @@ Only what the user's key signed is moved; what others wrote stays where it is, a
 from __future__ import annotations
 
 import os
+import shutil
 import time
 
 from ..disk import durable
-from ..disk.cleanup import remove_temporary, temporary
 from ..errors import StoreError
 from ..format import records
 from ..format.documents import verdict_on
@@ -44,10 +44,10 @@ def move(earlier: str, entry: str, project: str) -> dict[str, int]:
         pending_import.finish(State(earlier, "", project=project))
         is_new = not os.path.isdir(entry)
         projects = os.path.dirname(entry)
+        # Under the lock of the old place, so what is there was left by a move that was killed.
+        target = f"{projects}/.moving-{os.path.basename(entry)}" if is_new else entry
         if is_new:
-            durable.make_directories(projects, 0o700)
-            remove_temporary(projects)
-        target = temporary(projects) if is_new else entry
+            shutil.rmtree(target, ignore_errors=True)
         PROJECTS[target] = project
         initialize(target)
         documents = _copy_documents(old, JsonFiles(target))
@@ -197,14 +197,14 @@ def _remove_emptied(earlier: str) -> None:
     """Remove what the first version's state has no more use for."""
     JsonFiles(earlier).clean_up()
     _clean_up_journals(earlier)
-    for folder in ("sessions", CHECKPOINTS):
-        try:
-            os.rmdir(f"{earlier}/{folder}")
-        except OSError:
-            pass  # what others wrote stays there
-    if not os.path.lexists(f"{earlier}/sessions"):
+    try:
+        os.rmdir(f"{earlier}/{CHECKPOINTS}")
+    except OSError:
+        pass  # there was none, or what others wrote stays there
+    if not os.listdir(f"{earlier}/sessions"):
         durable.discard(f"{earlier}/.lock")
         _remove_readme(f"{earlier}/README")
+        os.rmdir(f"{earlier}/sessions")  # the last: it shows that there is something to move
 
 
 def _clean_up_journals(earlier: str) -> None:

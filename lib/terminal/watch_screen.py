@@ -142,8 +142,10 @@ class Screen:
         return typed[:1].decode("ascii", "replace").lower()
 
     def _write(self, text: str) -> None:
+        # Not through sys.stdout, which a signal's handler may not enter while a drawing is in it.
+        data = text.encode(sys.stdout.encoding, "backslashreplace")
         try:
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            while data:
+                data = data[os.write(1, data) :]
         except OSError as error:
             raise StoreError(f"the terminal cannot be written to: {error.strerror}") from None

@@ -589,6 +589,13 @@ MUTATIONS = (
         f"{TRANSFER} -k picked",
     ),
     Mutation(
+        "watch may be stopped while it draws",
+        "lib/terminal/watch_screen.py",
+        "data = data[os.write(1, data) :]",
+        "sys.stdout.buffer.write(data), sys.stdout.flush()\n                break",
+        "tests/test_watch.py -k while_it_draws",
+    ),
+    Mutation(
         "watch reads only what is new",
         "lib/commands/watch.py",
         "sessions.live(session, before=self._live)",
