@@ -171,7 +171,7 @@ def _notice(state: State, live: Live, continues: Continues | None) -> str:
         notices.append(
             f"{foreign} in {state.directory} were not written by this user on this machine, or "
             "with a key that is lost, and were not told to Claude; `workflow-state trust` adopts "
-            "them"
+            "them, and a WORKFLOW_STATE_KEY that stays the same keeps them yours"
         )
     newer = _counted(problems, sessions, NEWER)
     if newer:

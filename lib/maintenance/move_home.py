@@ -202,9 +202,9 @@ def _remove_emptied(earlier: str) -> None:
     except OSError:
         pass  # there was none, or what others wrote stays there
     if not os.listdir(f"{earlier}/sessions"):
+        os.rmdir(f"{earlier}/sessions")  # after all that is moved: it shows that something is left
         durable.discard(f"{earlier}/.lock")
         _remove_readme(f"{earlier}/README")
-        os.rmdir(f"{earlier}/sessions")  # the last: it shows that there is something to move
 
 
 def _clean_up_journals(earlier: str) -> None:
