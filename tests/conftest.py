@@ -6,6 +6,7 @@ No test sees this machine's home, its Claude Code variables or any real state di
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import pwd
@@ -233,17 +234,24 @@ def payloads(name: str, project: Path) -> list[dict]:
     return [json.loads(line) for line in text.strip().split("\n")]
 
 
+@pytest.fixture(scope="session")
+def _places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Names for directories; pytest, which looks for a free one, is slower with each test."""
+    top = tmp_path_factory.mktemp("places")
+    return (top / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def _own_environment(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _own_environment(_places: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """No variable of Claude Code or of ours from outside, an empty home, no project above."""
     for name in list(os.environ):
         if name.startswith(("CLAUDE", "WORKFLOW_STATE", "XDG_", "GIT_", "AI_AGENT")):
             monkeypatch.delenv(name)
-    home = tmp_path_factory.mktemp("home")
+    home, elsewhere = next(_places), next(_places)
+    home.mkdir(0o700)
+    elsewhere.mkdir(0o700)
     monkeypatch.setenv("HOME", str(home))
-    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    monkeypatch.chdir(elsewhere)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -648,7 +648,7 @@ class StoreContract:
             assert values in _outcomes(verb, number)
             again.replace_keys({"one": document(0), "two": document(0)}, {})
             steps += stride
-            stride += steps // 40  # every step at first, then fewer: a store may take thousands
+            stride += steps // 15  # every step at first, then fewer: a store may take thousands
         assert steps > 20
 
 

@@ -130,28 +130,33 @@ ASKED = {
 }
 
 
-@pytest.mark.parametrize("line", ASKED)
-def test_fish_offers(worked, line):
-    script = f'workflow-state completion fish | source; complete -C "{line}"'
-    command = [shell_named("fish"), "--private", "-c", script]
-    options = {"cwd": worked.project, "env": worked.env(), "text": True, "timeout": WAIT}
-    shown = subprocess.check_output(command, **options)
-    offered = [row.partition("\t")[0].rstrip("/").replace("\\ ", " ") for row in shown.splitlines()]
-    assert sorted(offered) == ASKED[line]
+def offered(hooks: Hooks, command: list[str]) -> dict[str, list[str]]:
+    """What a shell that asks for each of the lines, after a colon, is offered."""
+    options = {"cwd": hooks.project, "env": hooks.env(), "text": True, "timeout": WAIT}
+    shown = subprocess.check_output(command, **options).split(":\n")[1:]
+    return {line: sorted(filter(None, rows.split("\n"))) for line, rows in zip(ASKED, shown)}
 
 
-@pytest.mark.parametrize("line", ASKED)
-def test_bash_offers(worked, line):
-    words = line.split(" ")
-    script = (
-        'eval "$(workflow-state completion bash)"; '
-        f"COMP_WORDS=({' '.join(words[:-1])} '{words[-1]}'); COMP_CWORD={len(words) - 1}; "
-        '_workflow_state; printf "%s\\n" "${COMPREPLY[@]}"'
-    )
-    command = [shell_named("bash"), "--norc", "-c", script]
-    options = {"cwd": worked.project, "env": worked.env(), "text": True, "timeout": WAIT}
-    shown = subprocess.check_output(command, **options)
-    assert sorted(filter(None, shown.splitlines())) == ASKED[line]
+def test_fish_offers(worked):
+    asking = "".join(f'; echo :; complete -C "{line}"' for line in ASKED)
+    script = f"workflow-state completion fish | source{asking}"
+    found = offered(worked, [shell_named("fish"), "--private", "-c", script])
+    for line, rows in found.items():
+        assert [row.partition("\t")[0].rstrip("/").replace("\\ ", " ") for row in rows] == ASKED[
+            line
+        ]
+    assert found.keys() == ASKED.keys()
+
+
+def test_bash_offers(worked):
+    script = 'eval "$(workflow-state completion bash)"'
+    for line in ASKED:
+        *words, last = line.split(" ")
+        script += (
+            f"; echo :; COMP_WORDS=({' '.join(words)} '{last}'); COMP_CWORD={len(words)}; "
+            '_workflow_state; printf "%s\\n" "${COMPREPLY[@]}"'
+        )
+    assert offered(worked, [shell_named("bash"), "--norc", "-c", script]) == ASKED
 
 
 def test_a_value_behind_an_equals_sign_as_bash_parts_it(worked):

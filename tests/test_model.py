@@ -535,7 +535,7 @@ def test_any_sequence_of_verbs_and_deaths_leaves_what_the_model_says(
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=30,
+            max_examples=15,
             stateful_step_count=30,
             deadline=None,
             derandomize=True,

@@ -278,7 +278,7 @@ def test_a_disk_that_fails_behind_the_change_still_lets_it_be_taken_back(
 # --- interrupted -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("number", "step"), [("SIGKILL", 1), ("SIGINT", 5)])
+@pytest.mark.parametrize(("number", "step"), [("SIGKILL", 3), ("SIGINT", 5)])
 @pytest.mark.parametrize("verb", ["install", "uninstall"])
 def test_interrupted_anywhere_the_file_is_the_old_one_or_the_new(
     hooks, theirs, tmp_path, verb, number, step
@@ -306,7 +306,7 @@ def test_interrupted_anywhere_the_file_is_the_old_one_or_the_new(
     assert 8 < call < 100
 
 
-@pytest.mark.parametrize(("options", "step"), [([], 1), (["--shared"], 7)])
+@pytest.mark.parametrize(("options", "step"), [([], 3), (["--shared"], 11)])
 def test_interrupted_anywhere_nothing_is_left_or_all_is_done(hooks, options, step):
     kept = hooks.home / ".local/state/workflow-state/before"
     for call in range(1, 2000, step):
