@@ -64,7 +64,7 @@ MUTATIONS = (
         "lib/session/calls.py",
         "(isinstance(known, list) and known[0] != _subject(record))",
         "False",
-        "tests/test_fold.py -k used_again",
+        "tests/test_fold.py -k used",
     ),
     Mutation(
         "an empty journal is not another user's",
