@@ -257,8 +257,8 @@ MUTATIONS = (
     ),
     Mutation(
         "a mark must rest on the record that it was made at",
-        "lib/session/live.py",
-        'check_before(descriptor, offset) != mark.get("last", "")',
+        "lib/session/partial.py",
+        'self._last() != self._mark.get("last", "")',
         "False",
         f"{HOSTILE}/test_damaged.py -k survives",
     ),
