@@ -166,7 +166,7 @@ class Context:
         return " ".join(parts)
 
     def _unread(self) -> str:
-        unread = self.live["journal"].get("unread")
+        unread = self.live.get("journal", {}).get("unread")
         if not unread:
             return ""
         files = f"at least {len(self.live['files_processed'])} files"
