@@ -54,6 +54,14 @@ def time_stamp() -> str:
     )
 
 
+def put_off(live: Live) -> str:
+    """What a hook says that had no time to read a whole journal, and made no checkpoint."""
+    return (
+        f"the checkpoint is put off: {live['journal']['unread']} records of the journals are not "
+        "read yet; the next stop goes on, and nothing is lost"
+    )
+
+
 class Checkpoints:
     """The checkpoints of a project, and its keys all at once: the lower half of `State`."""
 
@@ -168,6 +176,8 @@ class Checkpoints:
         with self.store.lock(TURN_SECONDS):
             self.sessions.sync(self.session)
             live = self.live()
+            if live["journal"].get("unread"):
+                raise StoreError(put_off(live))
             before = self._documents(self.sessions.notices)
             documents = self._with(dict(before), live)
             changed = {
@@ -180,6 +190,7 @@ class Checkpoints:
             if changed:
                 self.view.publish(changed)
             self._keep(name, trigger, live, documents)
+            self.sessions.checkpointed_whole(self.session)
         return name
 
     def _publish(self, key: str, document: Document) -> None:

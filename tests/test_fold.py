@@ -165,6 +165,10 @@ CASES = {
         [request(), post("a", path="f"), request(), post("a", path="f"), post("a", path="f")],
         {"read": {"f": 2}, "counts": {"requests": 2, "calls": 2}},
     ),
+    "an id used again for another file, without beginnings": (
+        [post("a", path="f"), post("a", path="g"), post("a", path="g")],
+        {"read": {"f": 1, "g": 1}, "counts": {"calls": 2}},
+    ),
     "an id used again, each record twice": (
         [
             each

@@ -70,7 +70,7 @@ PAGES = {
     | row(STATE, "failures"),
     "KeyDocument": quoted(re.search(r"A key is `(.*?)`", DOCUMENTS).group(1)),
     "Checkpoint": rows(DOCUMENTS),
-    "Mark": row(DOCUMENTS, "journal") | {"skipped"},  # which is in no file
+    "Mark": row(DOCUMENTS, "journal") | {"skipped", "unread", "anew"},  # in no checkpoint
 }
 
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .arguments import Answer
 
 
+FOLD_SECONDS = 3.0
+"""How long `status` reads a journal."""
+
 _STATUS = """\
 Shows the session and whether it runs; its phase, numbers of files and calls, running calls, the
 last checkpoint and request. `show` lists each file.
@@ -66,6 +69,7 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 def status(state: State, arguments: argparse.Namespace) -> Answer:
     """The session in a few lines."""
+    state.sessions.limit(FOLD_SECONDS, keep=False)
     try:
         live = state.live()
     except UnknownSession:
@@ -84,6 +88,10 @@ def status(state: State, arguments: argparse.Namespace) -> Answer:
         ["checkpoint", _checkpoint(live)],
         ["request", _request(live, 60)],
     ]
+    unread = live["journal"].get("unread", 0)
+    if unread:
+        rows[2][1] = f"at least {rows[2][1]}"
+        rows.append(["not read", f"{unread} records: `workflow-state show` reads all of them"])
     for call in live["in_flight"]:
         rows.append(["in flight", f"{describe(call, 100)} since {when(call['since'])}"])
     data: dict[str, Any] = {"session_id": live["session_id"]}
@@ -100,6 +108,7 @@ def status(state: State, arguments: argparse.Namespace) -> Answer:
         last_checkpoint=live["last_checkpoint"],
         last_checkpoint_at=live["last_checkpoint_at"],
         last_request=live["last_request"],
+        unread=unread,
     )
     return data, table(rows)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from math import inf
+
+from ..checkpoints import put_off
 from ..format.records import seconds
 from ..project import git, place
 from ..recording import journal
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
 
     from ..format.types import About, Live
 
+FOLD_SECONDS = 4.0
+"""How long a stop reads journals: a hook has 10 seconds, and git needs some."""
+
 LEAVE_SECONDS = 0.8
 """How long the end of a session waits for a server; the client gives it 1.5 s."""
 
@@ -26,7 +32,11 @@ def close(event: journal.Event, project: str) -> list[str]:
     Raises StateError.
     """
     state = State(journal.find_state(project), event.session, project=project)
+    state.sessions.limit(FOLD_SECONDS, keep=True)
     live = state.live()
+    if live["journal"].get("unread"):
+        return [*state.sessions.notices, put_off(live)]
+    state.sessions.limit(inf, keep=False)  # what comes now is short
     seen = _what_changed(state, project, live)
     prints = git.fingerprints(project, _newest(live, seen))
     records = _records(seen, prints)
@@ -44,6 +54,7 @@ def leave(event: journal.Event) -> list[str]:
     """
     project, directory = journal.find_place(event.cwd)
     state = State(directory, event.session, project=project)
+    state.sessions.limit(LEAVE_SECONDS / 2, keep=True)
     state.checkpoint_session(event.name)
     try:
         state.store.exchange(LEAVE_SECONDS, take=False)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from ..format.types import Continues, Live, Other, Record, SessionState
 
+FOLD_SECONDS = 1.5
+"""How long a start reads journals forwards: the user waits, and the next start or stop goes on."""
+
 EXCHANGE_SECONDS = 2.0
 """How long a start waits for other machines' checkpoints, where a server holds them."""
 
@@ -74,6 +77,7 @@ def _told(event: journal.Event, state: State) -> tuple[str, str]:
         notices.append(f"{reason}. Claude was told nothing of it")
         _record(event, state)
         return "", "; ".join(notices)
+    state.sessions.limit(FOLD_SECONDS, keep=True)
     state.sessions.without_store = True  # the journals are enough for a start
     source = str(event.fields.get("source") or "startup")
     try:

@@ -8,6 +8,8 @@ neighbours: writers frame each with a line feed before and after.
 from __future__ import annotations
 
 import os
+from math import inf
+from time import monotonic
 
 from ..errors import StoreError
 from ..recording import journal
@@ -116,7 +118,9 @@ class Replay:
 
     After it, `offset` is where the next pass goes on: behind the last line that ends in a line
     feed. `problems` counts the lines passed over, by FOREIGN, DAMAGED and NEWER. `passed` is called
-    with the offset reached, once a CHUNK. `directory` is the state directory.
+    with the offset reached, once a CHUNK. `until` is the moment, by the monotonic clock, after
+    which it reads no further CHUNK but the first; then `stopped` is true.
+    `directory` is the state directory.
     """
 
     def __init__(
@@ -126,9 +130,12 @@ class Replay:
         offset: int = 0,
         end: int | None = None,
         passed: Callable[[int], None] | None = None,
+        until: float = inf,
         directory: str = "",
     ) -> None:
         self.offset = offset
+        self.stopped = False
+        self._until = until
         self._end = end
         self._passed = passed
         self.problems: dict[str, int] = {}
@@ -139,7 +146,11 @@ class Replay:
     def __iter__(self) -> Iterator[Record]:
         os.lseek(self._descriptor, self.offset, os.SEEK_SET)
         rest = b""
+        first = self.offset
         while True:
+            if self.offset > first and monotonic() > self._until:
+                self.stopped = True
+                return
             room = CHUNK if self._end is None else self._end - self.offset - len(rest)
             chunk = os.read(self._descriptor, min(CHUNK, room)) if room > 0 else b""
             if not chunk:

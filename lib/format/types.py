@@ -203,7 +203,12 @@ class SessionState(TypedDict):
 
 
 class Mark(TypedDict, total=False):
-    """How far into a journal a state reaches; `skipped`: the bytes that a short read left out."""
+    """How far into a journal a state reaches.
+
+    skipped  the bytes that a short read left out
+    unread   how many records a fold left out that ran out of time
+    anew     as far as this offset, records that were adopted counted from the beginning
+    """
 
     session: str
     offset: int
@@ -211,6 +216,8 @@ class Mark(TypedDict, total=False):
     problems: dict[str, int]
     shell: bool
     skipped: int
+    unread: int
+    anew: int
 
 
 class Live(SessionState):

@@ -10,6 +10,7 @@ from ..errors import Damaged, NewerVersion
 from ..format.records import seconds
 from ..project import place
 from ..recording import journal
+from ..session import partial
 from ..session.lineage import is_running
 from ..session.live import checkpoint_name
 from ..state import State
@@ -94,6 +95,7 @@ def forget(state: State, session: str) -> None:
     """Remove a session: its checkpoint, then its journal. Raises StateError and OSError."""
     state.delete_checkpoint(checkpoint_name(session))
     place.remove_journal(state.directory, session)
+    partial.discard(state.directory, session)
 
 
 def old_checkpoints(state: State, older: float, now: float | None = None) -> list[dict[str, Any]]:

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import os
 import time
+from math import inf
 
 from ..disk.durable import sync_directory
 from ..errors import Busy, Damaged, NewerVersion, StoreError
 from ..format.documents import verdict_on
-from ..format.records import OURS, Replay, check_before, mentioning
+from ..format.records import OURS, Replay, mentioning
 from ..project import place
 from ..recording import journal
 from ..stores import CHECKPOINTS
-from . import states
-from .fold import ADOPTED, advance, fold
+from . import partial, states
+from .fold import advance, fold
 from .rules import Rules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from ..format.types import Continues, Live, Mark, Record, SessionState
     from ..stores import Document, Store
@@ -41,17 +42,8 @@ _FAILED = (b'"event":"PostToolUseFailure"', b'"error":"', b'"event":"UserPromptS
 """What the line of a failure's record contains, or that of a request, where ids may begin anew."""
 
 
-class _SignedAnew(Exception):
-    """Records that did not count when a checkpoint was made count now."""
-
-
-def _folded_on(records: Iterable[Record], since: str, checkpointed: bool) -> Iterator[Record]:
-    """The records after a time. Raises _SignedAnew where they go on from a checkpoint in vain."""
-    for record in records:
-        if checkpointed and record["event"] == ADOPTED:
-            raise _SignedAnew
-        if record["at"] > since:
-            yield record
+TAIL = 1 << 20
+"""Bytes of a journal's end that every fold reads, however little time it has."""
 
 
 def checkpoint_name(session: str) -> str:
@@ -80,6 +72,9 @@ class Sessions:
         self._bases: dict[str, tuple[SessionState | None, Mark]] = {}
         self._published: dict[str, str] = {}
         self._glimpsed: dict[str, dict[str, int]] = {}
+        self._until, self._keep = inf, False
+        self._marked: set[str] = set()
+        self._stored: set[str] = set()  # once in a process: it takes time
 
     @property
     def rules(self) -> Rules:
@@ -114,10 +109,11 @@ class Sessions:
             self.notices.append(str(error))
             self._bases.clear()
             return self._live(session, end, above, None, most)
-        except _SignedAnew:
-            last = before or self._bases.get(session, (None, {}))[0]
+        except partial.SignedAnew:
+            last = before or self._saved(session)[0]
             self._bases[session] = None, {}
             self._published.pop(session, None)
+            self._stored.discard(session)
             live = self._live(session, end, above, None, most)
             if live and last:
                 live["last_checkpoint"] = last["last_checkpoint"]
@@ -135,6 +131,11 @@ class Sessions:
         )
         return {**state, "journal": live["journal"] if live else {}}
 
+    def limit(self, seconds: float, keep: bool) -> None:
+        """Fold for so many seconds from now on, and with `keep` write down where that stands."""
+        self._until = time.monotonic() + seconds
+        self._keep = keep
+
     def _live(
         self,
         session: str,
@@ -148,41 +149,51 @@ class Sessions:
         if descriptor is None:
             return {**saved, "journal": {}} if saved else None
         try:
-            size = os.fstat(descriptor).st_size if end is None else end
-            offset, since = mark.get("offset", 0), ""
-            # The record that the mark names must be where it was. Otherwise the journal was cut, or
-            # is another of the same name: it is read whole, for what the checkpoint lacks.
-            if offset > size or check_before(descriptor, offset) != mark.get("last", ""):
-                offset, since, mark = 0, (saved["last_active"] if saved else None) or "", {}
-            skipped = max(0, size - offset - most) if most is not None else 0
-            if skipped and saved:
-                saved = {**saved, "in_flight": []}  # they may have ended in what is not read
-            records = Replay(
-                descriptor, session, offset + skipped, end, self._report_to(size), self.directory
-            )
-            state = fold(
+            whole = os.fstat(descriptor).st_size
+            size = whole if end is None else end
+            folding = partial.Folding(
+                descriptor,
                 saved or states.empty(session),
-                _folded_on(records, since, saved is not None),
+                mark,
                 self.rules,
                 lambda continues: self._base(continues, (*above, session)),
+                self.directory,
             )
-            last = check_before(descriptor, records.offset)
+            folding.begin(size, None if saved else whole)
+            if most is not None and size - folding.offset > most:
+                folding.skip(size - most)
+            elif self._until != inf and size - folding.offset > TAIL:
+                folding.read(size - TAIL, self._until)
+                if not folding.incomplete:
+                    self._stand(session, folding)
+                if folding.stopped:
+                    folding.leave_out(partial.line_after(descriptor, size - TAIL))
+            folding.read(end, inf, self._report_to(size))
+            live = folding.live()
         except OSError as error:
             raise self._failed(session, error) from error
         finally:
             os.close(descriptor)
-        problems = dict(mark.get("problems", {}))
-        for kind, count in records.problems.items():
-            problems[kind] = problems.get(kind, 0) + count
-        live: Live = {**state, "journal": {"offset": records.offset, "last": last}}
-        live["journal"]["problems"] = problems
-        if skipped:
-            live["journal"]["skipped"] = skipped
         note = self._read_store(self.store.unfinished) if end is None else None
         if note and note.get("session") == session:
             # A restore is running, or its process has died: readers see all of it already.
             return {**live, **fold(live, note["records"], self.rules)}
         return live
+
+    def _stand(self, session: str, folding: partial.Folding) -> None:
+        """Go on from here; in the next process too, if this one ran out of time."""
+        mark: Mark = {**folding.mark(), "session": session, "anew": folding.anew}
+        self._bases[session] = folding.state, mark
+        self._published.pop(session, None)
+        if folding.stopped and self._keep and session not in self._stored:
+            self._stored.add(session)
+            self._marked.add(session)
+            partial.keep(self.directory, session, folding.state, mark)
+
+    def checkpointed_whole(self, session: str) -> None:
+        """A session's checkpoint holds all now: where an earlier fold stood is of no more use."""
+        if session in self._marked:
+            partial.discard(self.directory, session)
 
     def _read_store(self, read: Callable[[], Document | None]) -> Document | None:
         """The store's document. None, with a notice, for a damaged one or a newer version's.
@@ -264,7 +275,14 @@ class Sessions:
         Read once: the records since have what a later checkpoint would have.
         """
         if session not in self._bases:
-            self._bases[session] = self._read_saved(session)
+            state, mark = self._read_saved(session)
+            further = partial.read(self.directory, session)
+            if further:
+                self._marked.add(session)
+                if further[1].get("offset", 0) > mark.get("offset", 0):
+                    self._published.pop(session, None)
+                    state, mark = further
+            self._bases[session] = state, mark
         return self._bases[session]
 
     def _read_saved(self, session: str) -> tuple[SessionState | None, Mark]:
@@ -333,7 +351,7 @@ class Sessions:
             live = states.empty(session)
             problems: dict[str, int] = {}
             for start, end in ((0, min(tail, GLIMPSE)), (tail, size)):
-                records = Replay(descriptor, session, start, end, None, self.directory)
+                records = Replay(descriptor, session, start, end, directory=self.directory)
                 live = fold(live, records, self.rules)
                 problems.update(records.problems)
             self._glimpsed[session] = {} if live["last_active"] else problems

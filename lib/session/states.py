@@ -38,6 +38,20 @@ _INHERITED: tuple[Inherited, ...] = (
     "last_checkpoint_at",
 )
 
+_ONGOING = (
+    "ended",
+    "current_phase",
+    "phase_since",
+    "phase_pinned",
+    "in_flight",
+    "interrupted",
+    "failures",
+    "last_request",
+    "last_request_at",
+    "last_stop",
+    "background_tasks",
+)
+
 
 def empty(session: str) -> SessionState:
     """The state of a session without records."""
@@ -132,6 +146,16 @@ def inherit(base: SessionState, session: str) -> SessionState:
         add_newest(state["interrupted"], {**call, "at": base["last_active"] or ""})
     state["fold"]["head"] = base["fold"]["head"]
     state["fold"]["newest"] = dict(base["fold"]["newest"])
+    return state
+
+
+def beyond_a_gap(state: SessionState) -> SessionState:
+    """What is still so behind records that were not read: what was done, not what was going on."""
+    kept = empty(state["session_id"])
+    for name in _ONGOING:
+        state = {**state, name: kept[name]}  # type: ignore[misc]
+    inner = state["fold"]
+    state["fold"] = {**kept["fold"], "newest": dict(inner["newest"]), "head": inner["head"]}
     return state
 
 

@@ -121,6 +121,7 @@ class Context:
         if message:
             yield self._lineage()
             yield self._where()
+            yield self._unread()
             yield self._interrupted(most)
             yield self._files(most)
             yield self._drift(most)
@@ -163,6 +164,13 @@ class Context:
                 f"Calls ended in this session: {counts['calls']}, {counts['failed']} failed."
             )
         return " ".join(parts)
+
+    def _unread(self) -> str:
+        unread = self.live.get("journal", {}).get("unread")
+        if not unread:
+            return ""
+        files = f"at least {len(self.live['files_processed'])} files"
+        return f"Not all is known: {files}; {unread} records not read. The journal's end was read."
 
     def _interrupted(self, most: int) -> str:
         """Calls that were interrupted after the last turn that ended in order."""

@@ -53,6 +53,55 @@ TRANSFER = "tests/test_transfer.py"
 HOSTILE = "tests/faults/hostile"
 MUTATIONS = (
     Mutation(
+        "a start that cannot be recorded tells what is known",
+        "lib/events/session_start.py",
+        "    except (OSError, journal.Unusable) as error:\n        state.sessions.notices",
+        "    except ZeroDivisionError as error:\n        state.sessions.notices",
+        "tests/test_session_start.py -k recorded",
+    ),
+    Mutation(
+        "the same id with another subject is another call",
+        "lib/session/calls.py",
+        "(isinstance(known, list) and known[0] != _subject(record))",
+        "False",
+        "tests/test_fold.py -k used",
+    ),
+    Mutation(
+        "an empty journal is not another user's",
+        "lib/session/live.py",
+        '{} if live["last_active"] else problems',
+        '{} if live["last_active"] else {"foreign": 1}',
+        "tests/test_session_start.py -k what_it_is",
+    ),
+    Mutation(
+        "what is adopted counts behind a checkpoint too",
+        "lib/session/partial.py",
+        "                raise SignedAnew",
+        "                pass",
+        "tests/test_trust.py -k went_on",
+    ),
+    Mutation(
+        "a mark is believed only by its signature",
+        "lib/session/partial.py",
+        "if not known or verdict_on(_scope(session), document) != OURS:",
+        "if not known:",
+        "tests/test_partial.py -k believed",
+    ),
+    Mutation(
+        "a state that lacks what it inherits leaves no mark",
+        "lib/session/live.py",
+        "                if not folding.incomplete:\n",
+        "                if True:\n",
+        "tests/test_partial.py -k continues",
+    ),
+    Mutation(
+        "behind a gap nothing is told as going on",
+        "lib/session/partial.py",
+        "states.beyond_a_gap(self.state)",
+        "self.state",
+        "tests/test_partial.py -k gap",
+    ),
+    Mutation(
         "a stop looks again for what could not be seen",
         "lib/events/nothing_new.py",
         ' or ("shell" in mark and _git_may_see(project))',
@@ -208,8 +257,8 @@ MUTATIONS = (
     ),
     Mutation(
         "a mark must rest on the record that it was made at",
-        "lib/session/live.py",
-        'check_before(descriptor, offset) != mark.get("last", "")',
+        "lib/session/partial.py",
+        'self._last() != self._mark.get("last", "")',
         "False",
         f"{HOSTILE}/test_damaged.py -k survives",
     ),
