@@ -1016,13 +1016,6 @@ MUTATIONS = (
         "tests/test_migration.py -k password",
     ),
     Mutation(
-        "a repository's settings choose nothing before its folder is trusted",
-        "lib/install/environment.py",
-        'kind == "project" and not _is_trusted(project)',
-        "False",
-        "tests/test_environment.py -k trusted",
-    ),
-    Mutation(
         "who has seen another's is later whatever the clock says",
         "lib/stores/redis/timestamps.py",
         "if time > before[:TIME]:",
