@@ -37,7 +37,7 @@ def adopt(project: str) -> list[str]:
             given = _of(settings_files.values(path))
         except StoreError:
             continue  # `install` and `doctor` report it
-        if kind not in ("user", "managed"):
+        if kind.partition(" ")[0] not in ("user", "managed"):
             given, said = _of_project(path, given)
             notes += said
         found.update(given)
