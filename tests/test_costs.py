@@ -45,7 +45,7 @@ STATE = (
 lib.format.file_table lib.format.json_text lib.format.records lib.project.git
 lib.project.place
 lib.session.calls lib.session.fold lib.session.lineage
-lib.session.live lib.session.rules lib.session.states lib.checkpoints lib.state lib.stores
+lib.session.live lib.session.partial lib.session.rules lib.session.states lib.checkpoints lib.state lib.stores
 lib.stores.document_checks
 lib.stores.json_files lib.stores.open
 """.split()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from math import inf
-
 from ..checkpoints import put_off
-from ..format.records import seconds
+from ..format.records import NEVER, seconds
 from ..project import git, place
 from ..recording import journal
 from ..recording.change_lists import in_pieces
@@ -36,7 +34,7 @@ def close(event: journal.Event, project: str) -> list[str]:
     live = state.live()
     if live["journal"].get("unread"):
         return [*state.sessions.notices, put_off(live)]
-    state.sessions.limit(inf, keep=False)  # what comes now is short
+    state.sessions.limit(NEVER, keep=False)  # what comes now is short
     seen = _what_changed(state, project, live)
     prints = git.fingerprints(project, _newest(live, seen))
     records = _records(seen, prints)

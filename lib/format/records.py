@@ -8,7 +8,6 @@ neighbours: writers frame each with a line feed before and after.
 from __future__ import annotations
 
 import os
-from math import inf
 from time import monotonic
 
 from ..errors import StoreError
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
     from .types import Record
 
 CHUNK = 1 << 20
+
+NEVER = float("inf")
+"""A moment that does not come. `math`, which has it too, takes a start longer than this."""
 LONGEST = 1 << 20
 """Bytes that no line of ours comes near."""
 
@@ -95,7 +97,7 @@ class Replay:
         offset: int = 0,
         end: int | None = None,
         passed: Callable[[int], None] | None = None,
-        until: float = inf,
+        until: float = NEVER,
     ) -> None:
         self.offset = offset
         self.stopped = False

@@ -19,30 +19,40 @@ cloned repository may bring a `.claude/` of its own. docs/format.md describes wh
 """
 
 import sys
-from _signal import ITIMER_REAL, SIGALRM, setitimer, signal  # type: ignore[import-not-found]
-from time import gmtime, time
-
-if sys.hexversion < 0x30900F0:
-    raise ImportError("this Python is older than 3.9")
 
 TYPE_CHECKING = False
-if TYPE_CHECKING or "os" in sys.modules:
-    import os
-else:
-    import posix as os
-    from _imp import create_dynamic, exec_dynamic, extension_suffixes
+try:
+    if sys.hexversion < 0x30900F0:
+        raise ImportError("this Python is older than 3.9")
+    from _signal import (  # type: ignore[import-not-found]
+        ITIMER_REAL,
+        SIGALRM,
+        setitimer,
+        signal,
+    )
+    from time import gmtime, time
 
-    for name in ("_blake2", "_json"):
-        where = f"{sys.path[-1]}/{name}{extension_suffixes()[0]}"
-        try:
-            module = create_dynamic(type(sys.__spec__)(name, None, origin=where))
-            exec_dynamic(module)
-            sys.modules[name] = module
-        except ImportError:
-            pass  # built in, say: the import below finds it
+    if TYPE_CHECKING or "os" in sys.modules:
+        import os
+    else:
+        import posix as os
+        from _imp import create_dynamic, exec_dynamic, extension_suffixes
 
-from _blake2 import blake2b  # noqa: E402
-from _json import encode_basestring_ascii, make_scanner  # noqa: E402
+        for name in ("_blake2", "_json"):
+            where = f"{sys.path[-1]}/{name}{extension_suffixes()[0]}"
+            try:
+                module = create_dynamic(type(sys.__spec__)(name, None, origin=where))
+                exec_dynamic(module)
+                sys.modules[name] = module
+            except ImportError:
+                pass  # built in, say: the import below finds it
+    from _blake2 import blake2b
+    from _json import encode_basestring_ascii, make_scanner
+except ImportError:
+    if __spec__ is None:  # loaded by a hook, which has nobody else to say it
+        with open(__file__[: __file__.rfind("/recording/")] + "/install/other_python.py") as script:
+            exec(script.read())  # noqa: S102
+    raise
 
 if TYPE_CHECKING:
     from collections.abc import Callable

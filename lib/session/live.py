@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 import time
-from math import inf
 
 from ..disk.durable import sync_directory
 from ..errors import Busy, Damaged, NewerVersion, StoreError
 from ..format.documents import verdict_on
-from ..format.records import OURS, Replay, mentioning
+from ..format.records import NEVER, OURS, Replay, mentioning
 from ..project import place
 from ..recording import journal
 from ..stores import CHECKPOINTS
@@ -72,7 +71,7 @@ class Sessions:
         self._bases: dict[str, tuple[SessionState | None, Mark]] = {}
         self._published: dict[str, str] = {}
         self._glimpsed: dict[str, dict[str, int]] = {}
-        self._until, self._keep = inf, False
+        self._until, self._keep = NEVER, False
         self._marked: set[str] = set()
         self._stored: set[str] = set()  # once in a process: it takes time
 
@@ -161,13 +160,13 @@ class Sessions:
             folding.begin(size, None if saved else whole)
             if most is not None and size - folding.offset > most:
                 folding.skip(size - most)
-            elif self._until != inf and size - folding.offset > TAIL:
+            elif self._until != NEVER and size - folding.offset > TAIL:
                 folding.read(size - TAIL, self._until)
                 if not folding.incomplete:
                     self._stand(session, folding)
                 if folding.stopped:
                     folding.leave_out(partial.line_after(descriptor, size - TAIL))
-            folding.read(end, inf, self._report_to(size))
+            folding.read(end, NEVER, self._report_to(size))
             live = folding.live()
         except OSError as error:
             raise self._failed(session, error) from error
