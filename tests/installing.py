@@ -231,3 +231,9 @@ class Installed:
         journals = self.home.parent.rglob("sessions/*.jsonl")
         lines = [line for journal in journals for line in journal.read_text().split("\n") if line]
         return {json.loads(line)["event"] for line in lines}
+
+
+def trust(hooks: Hooks, folder: Path | None = None) -> None:
+    """What Claude Code notes when the user accepts its question."""
+    about = {str(folder or hooks.project): {"hasTrustDialogAccepted": True}}
+    (hooks.home / ".claude.json").write_text(json.dumps({"projects": about}))

@@ -134,6 +134,13 @@ class TestFailures:
             f"Exit code {number}" for number in reversed(range(3000))
         ]
 
+    def test_an_id_used_again_in_another_request_or_for_another_command(self, hooks):
+        for turn in ("one", "two"):
+            hooks.prompt("one", turn, prompt_id=turn)
+            for command in ("make", "make", "make test"):  # the second is told by another hook
+                fail(hooks, "one", "call_0", command, "Exit code 1")
+        assert [each["command"] for each in answer(hooks, "failures")] == ["make test", "make"] * 2
+
     def test_what_others_wrote_is_not_told(self, hooks):
         hooks.choose()
         journal.write(str(hooks.directory), "one", {"event": "StopFailure", "error": "planted"})

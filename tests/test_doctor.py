@@ -12,7 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from lib.install import settings_files
 from lib.install.doctor.examine import CHECKS
+from lib.install.doctor.finding import Subject
+from lib.install.doctor.hooks import check_settings
+from lib.install.install import Place, runs, warnings
 from tests.conftest import ROOT, Hooks
 from tests.installing import SHELL
 
@@ -228,6 +232,36 @@ def test_each_fault_is_found_and_what_mends_it_mends_it(well, harm, check, said,
         assert check not in ill(well)
 
 
+@pytest.mark.parametrize("file", ["managed-settings.json", "managed-settings.d/10.json", "remote"])
+@pytest.mark.parametrize("setting", ["allowManagedHooksOnly", "disableAllHooks"])
+def test_an_administrator_who_switches_hooks_off_is_named(well, monkeypatch, file, setting):
+    """In this process: the administrator's directory is the machine's."""
+    folder = well.home / "etc"
+    path = folder / file
+    if file == "remote":
+        path = user_settings(well).with_name("remote-settings.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    monkeypatch.setenv("HOME", str(well.home))
+    monkeypatch.setattr(settings_files, "MANAGED", str(folder))
+    monkeypatch.setattr(settings_files, "MANAGED_MACOS", str(folder))
+    where, subject = Place(str(well.project)), (str(well.project), str(well.directory))
+
+    def finding():
+        return check_settings(Subject(*subject))
+
+    path.write_text(json.dumps({setting: False}))
+    assert (finding().state, runs(where)) == ("ok", True)
+    path.write_text(json.dumps({setting: True}))
+    assert finding().state == "mend"
+    assert f'{path} sets "{setting}"' in finding().said
+    assert "administrator" in finding().mend
+    assert not runs(where)
+    assert any(f'{path} sets "{setting}"' in said for said in warnings(where))
+    path.write_text(json.dumps({setting: True, "enabledPlugins": {PLUGIN: True}}))
+    edit(user_settings(well), lambda said: said.update(enabledPlugins={PLUGIN: True}))
+    assert runs(where) is (setting == "allowManagedHooksOnly")
+
+
 def test_a_plugin_of_an_earlier_version_is_whole(well):
     copy = copied(well)
     (copy / "lib/recording/journal.py").rename(copy / "lib/journal.py")
@@ -306,7 +340,7 @@ def test_for_people_it_is_a_line_a_check(well):
     done = well.cli("doctor")
     lines = done.stdout.splitlines()
     assert (done.returncode, len(lines)) == (1, len(CHECKS) + 1)
-    assert lines[-1] == "1 of 12 checks needs a fix."
+    assert lines[-1] == f"1 of {len(CHECKS)} checks needs a fix."
     (mend,) = [line for line in lines if line.startswith("mend")]
     assert mend.endswith(f"-> chmod 700 {well.directory}")
 

@@ -746,7 +746,6 @@ LACKS = {
     "no module of C": "sys.path[-1] = '/nowhere'; sys.modules['_json'] = None",
     "no BLAKE2": "sys.path[-1] = '/nowhere'; sys.modules['_blake2'] = None",
     "3.8": "sys.hexversion = 0x030812F0",
-    "another importer": "sys.modules['_frozen_importlib_external'] = None",
 }
 
 
@@ -769,7 +768,9 @@ def test_a_python_that_cannot_run_a_hook_is_told_in_one_line(hooks, script, lack
     assert "fails with: " in done.stderr
 
 
-@pytest.mark.parametrize("script", ALL)
-def test_a_hook_parses_on_a_python_that_cannot_run_it(script):
-    text = (ROOT / "hooks" / script).read_text()
-    ast.parse(text, feature_version=(3, 4))  # 3.4 has no f-string, and no annotation of a variable
+@pytest.mark.parametrize(
+    "script",
+    [*(f"hooks/{name}" for name in ALL), "lib/recording/journal.py", "lib/install/other_python.py"],
+)
+def test_a_python_that_cannot_run_a_hook_can_parse_it(script):
+    ast.parse((ROOT / script).read_text(), feature_version=(3, 6))

@@ -9,6 +9,7 @@ import math
 import os
 import re
 import subprocess
+import sys
 from _blake2 import blake2b
 from pathlib import Path
 
@@ -358,6 +359,14 @@ MADE_UP = {
         {"event": "UserPromptSubmit", "text": "\U0001f600" * 300},
     ),
     "a request that is no text": (prompt(["go"]), {"event": "UserPromptSubmit", "text": ""}),
+    "a request that the client keeps no transcript of": (
+        prompt("in confidence", transcript_path=""),
+        {"event": "UserPromptSubmit"},
+    ),
+    "a request before the client made its transcript": (
+        prompt("go", transcript_path="/nowhere/s.jsonl"),
+        {"event": "UserPromptSubmit", "text": "go"},
+    ),
     "a background task that ended": (
         prompt("<task-notification>\n<task-id>b1</task-id>\n</task-notification>"),
         {"event": "UserPromptSubmit", "notification": True},
@@ -1035,3 +1044,32 @@ def test_numbers_that_no_event_needs_are_dropped(number, expected):
 
 def test_the_last_of_two_equal_names_counts():
     assert journal.parse('{"a": 1, "a": 2}') == {"a": 2}
+
+
+@pytest.mark.parametrize(
+    ("options", "value", "kept"),
+    [
+        ([], "", True),
+        (["-p", "x --no-session-persistence"], "0", True),
+        (["-p", "x", "--no-session-persistence"], "", False),
+        ([], "1", False),
+    ],
+)
+def test_a_client_that_keeps_nothing_leaves_no_request(hooks, options, value, kept):
+    """Its events are like any other's: its command line and its environment tell."""
+    client = subprocess.Popen(
+        [sys.executable, "-c", "input()", *options],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        hooks.environment["CLAUDE_PID"] = str(client.pid)
+        hooks.environment["CLAUDE_CODE_SKIP_PROMPT_HISTORY"] = value
+        hooks.prompt("s", "in confidence", prompt_id="1")
+        hooks.call("s", "Write", "1", {"file_path": f"{hooks.project}/a.py"})
+        hooks.stop("s", last_assistant_message="in confidence")
+    finally:
+        client.communicate(b"\n")
+    state = b"".join(path.read_bytes() for path in hooks.directory.rglob("*") if path.is_file())
+    assert (b"in confidence" in state) is kept
+    assert list(hooks.show("s")["files_processed"]) == ["a.py"]

@@ -18,6 +18,7 @@ from lib.stores import CHECKPOINTS, KEYS
 from lib.stores.open import open_store
 from lib.stores.redis.connection import holds_password
 from lib.stores.redis.store import Redis
+from tests.installing import trust
 from tests.redis_server import Server
 from tests.store_contract import PATHS, call
 
@@ -426,6 +427,7 @@ class TestCommand:
         """As a person does it: nothing is set by hand, hooks get what the settings say."""
         server = Server(tmp_path / "server")
         local = hooks.project / ".claude" / "settings.local.json"
+        trust(hooks)
         chosen, files = "json", []
         try:
             hooks.environment["WORKFLOW_STATE_PROJECT"] = "moved"

@@ -501,29 +501,29 @@ class TestManyMachines:
         assert server.client().hgetall(f"{PREFIX}timestamps") == before
         assert (one.elsewhere(), two.elsewhere()) == ([], ["c"])
 
-    def test_two_hundred_machines_at_once_lose_nothing(self, server, tmp_path):
+    def test_sixty_machines_at_once_lose_nothing(self, server, tmp_path):
         code = (
             f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
             "from lib.recording import journal\n"
             "from lib.stores.open import open_store\n"
-            "for number in range(int(sys.argv[1]), 200, 8):\n"
+            "for number in range(int(sys.argv[1]), 60, 4):\n"
             f"    store = open_store({server.url!r}, f'{tmp_path}/m{{number}}/.claude/state')\n"
             "    for name in (f'k{number}', 'shared'):\n"
             "        store.write('keys', name, {'value': number, 'timestamp': journal.now()})\n"
             "    store.exchange(60, take=False)\n"
         )
-        for number in range(200):
+        for number in range(60):
             machine(tmp_path, f"m{number}")
-        running = [subprocess.Popen([sys.executable, "-c", code, str(n)]) for n in range(8)]
-        assert [each.wait(120) for each in running] == [0] * 8
+        running = [subprocess.Popen([sys.executable, "-c", code, str(n)]) for n in range(4)]
+        assert [each.wait(120) for each in running] == [0] * 4
         fresh = open_store(server.url, machine(tmp_path, "fresh"))
         fresh.exchange(60)
-        assert len(fresh.names(KEYS)) == 201
+        assert len(fresh.names(KEYS)) == 61
         found = {fresh.read(KEYS, "shared")["value"]}
-        for number in range(200):  # each of the others is kept where it lost, or by who replaced it
+        for number in range(60):  # each of the others is kept where it lost, or by who replaced it
             store = open_store(server.url, machine(tmp_path, f"m{number}"))
             found |= {json.loads(data)["value"] for data in quarantined(store)}
-        assert found == set(range(200))
+        assert found == set(range(60))
 
 
 class TestSecrets:
@@ -610,7 +610,7 @@ class TestFaults:
             for number in range(150):
                 store.write(KEYS, f"k{number}", {"value": "x" * 2000, "timestamp": journal.now()})
             for number in range(3):
-                files = Table({f"d{number}/f{each}": about(each) for each in range(3000)})
+                files = Table({f"d{number}/f{each}": about(each) for each in range(400)})
                 name = f"c{number}"
                 store.write(CHECKPOINTS, name, store.sign(name, session_document(name, files)))
         return directory
@@ -704,7 +704,7 @@ class TestFaults:
     ):
         client = own_server.client()
         client.config_set("maxmemory-policy", "noeviction")
-        client.config_set("maxmemory", client.info("memory")["used_memory"] + 300_000)
+        client.config_set("maxmemory", client.info("memory")["used_memory"] + 50_000)
         with pytest.raises(StoreError, match="OutOfMemory"):
             open_store(own_server.url, busy).exchange(60)
         assert State(busy, "").load_state("k7") == "x" * 2000

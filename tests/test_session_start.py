@@ -120,6 +120,14 @@ def test_a_journal_without_records_is_told_as_what_it_is(hooks, content, said):
     assert bool(told) == bool(said)
 
 
+def test_where_no_key_can_be_had_nobody_else_is_said_to_have_written_it(worked):
+    key = worked.home / ".local/state/workflow-state/key"
+    key.chmod(0o644)  # such a key is not used
+    told = start(worked)["systemMessage"]
+    assert f"no key of yours can be used ({key})" in told
+    assert "not written by this user" not in told
+
+
 def users_key(hooks) -> bytes:
     return (hooks.home / ".local/state/workflow-state/key").read_bytes()
 

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from lib.commands.parser import HERE
 from tests.conftest import ROOT
 
 SKILLS = sorted(path.parent.name for path in (ROOT / "skills").glob("*/SKILL.md"))
@@ -49,14 +50,34 @@ def test_claude_may_use_by_itself_what_is_safe(skill):
 
 @pytest.mark.parametrize("skill", SKILLS)
 def test_what_runs_unasked_is_one_verb_of_this_command_line(skill):
-    """No pattern begins with a wildcard: it would let any command through that ends so."""
+    """No pattern begins with a wildcard: it would let any command through that ends so.
+
+    Its verb is behind `here`, which takes no option: `--dir` would lead to any place.
+    """
     allowed = read(skill)[0]["allowed-tools"]
     rules = re.findall(r"Bash\((.*?)\)", allowed)
     assert " ".join(f"Bash({rule})" for rule in rules) == allowed
     verbs = [rule[len(CALL) :] for rule in rules if rule.startswith(CALL)]
     assert len(verbs) == len(rules)
-    assert all(re.fullmatch(r"[a-z]+ \*", verb) for verb in verbs)
-    assert not {"restore *", "undo *", "prune *", "import *", "trust *"} & set(verbs)
+    assert {verb[:5] for verb in verbs} == {"here "}
+    assert {verb[5:] for verb in verbs} <= {f"{name} *" for name in HERE}
+    assert not {"restore", "undo", "prune", "import", "trust"} & set(HERE)
+
+
+@pytest.mark.parametrize("option", ["--dir=X", "--dir", "--di=X", "--session=t", "--json", "-o"])
+@pytest.mark.parametrize("verb", [*HERE, "export", "report", "set"])
+def test_what_runs_unasked_takes_no_option(hooks, verb, option):
+    for words in ((verb, option, "X"), (option, "X", verb), (verb, "n", option, "X")):
+        done = hooks.cli("here", *words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "here takes no option" in done.stderr
+
+
+@pytest.mark.parametrize("words", [[], ["export"], ["set", "k", "1"], ["restore", "n"], ["here"]])
+def test_what_runs_unasked_is_no_other_verb(hooks, words):
+    done = hooks.cli("here", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "here takes one of these commands: status" in done.stderr
 
 
 @pytest.mark.parametrize("skill", SKILLS)

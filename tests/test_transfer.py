@@ -15,12 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from lib.errors import Unreadable
+from lib.commands import transfer
+from lib.errors import StateError, Unreadable
 from lib.format import documents
 from lib.maintenance.archive_format import opened
 from lib.maintenance.importing import Staging
 from lib.recording import journal
 from lib.state import State
+from lib.terminal.progress import Progress
 from tests import warm
 from tests.conftest import ROOT, Hooks
 from tests.terminal import Terminal
@@ -142,6 +144,39 @@ def test_stdout_and_stdin_do_as_well(worked, exported, tmp_path):
     assert done.stdout.startswith(b"Imported 2 sessions")
 
 
+@pytest.mark.parametrize("kind", ["theirs", "an earlier export", "link"])
+def test_a_file_that_is_there_stays_unless_it_is_forced(worked, exported, tmp_path, kind):
+    file = tmp_path / "keep.txt"
+    file.write_bytes(exported.read_bytes() if kind == "an earlier export" else b"a letter\n")
+    name = tmp_path / "link" if kind == "link" else file
+    if kind == "link":
+        name.symlink_to(file)
+    before = file.read_bytes(), file.stat().st_ino
+    done = worked.cli("export", "-o", str(name))
+    assert (done.returncode, done.stdout) == (1, "")
+    said = f"workflow-state: {name} is there; nothing was exported: --force replaces it\n"
+    assert done.stderr == said
+    assert (file.read_bytes(), file.stat().st_ino) == before
+    assert list(tmp_path.glob(".tmp-*")) == []
+    run(worked, "export", "-o", str(name), "--force")
+    assert file.read_bytes() == exported.read_bytes()
+    assert name.is_symlink() is (kind == "link")
+
+
+def test_a_file_that_appears_meanwhile_stays(worked, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(worked.home))
+    file = tmp_path / "keep.txt"
+
+    def write(state, out, step):
+        file.write_text("a letter\n")
+        return {}
+
+    monkeypatch.setattr(transfer, "write_export", write)
+    with pytest.raises(StateError, match="is there; nothing was exported"):
+        transfer._to_file(State(str(worked.directory), ""), str(file), False, Progress(""))
+    assert file.read_text() == "a letter\n"
+
+
 def test_a_tar_reads_it_and_its_digests_are_right(worked, exported):
     with tarfile.open(exported) as file:
         members = {member.name: file.extractfile(member).read() for member in file}
@@ -159,7 +194,7 @@ def test_a_tar_reads_it_and_its_digests_are_right(worked, exported):
 
 
 def test_as_json(worked, exported, tmp_path):
-    told = json.loads(run(worked, "export", "-o", str(exported), "--json"))
+    told = json.loads(run(worked, "export", "-o", str(exported), "--force", "--json"))
     assert told == {
         "file": str(exported),
         "bytes": exported.stat().st_size,
@@ -568,18 +603,12 @@ def test_an_export_that_fails_leaves_the_file_of_before(worked, exported):
     before = exported.read_bytes()
     (worked.directory / "checkpoints").rename(worked.directory / "gone")
     (worked.directory / "checkpoints").symlink_to("gone")
-    run(worked, "export", "-o", str(exported), code=1)
+    run(worked, "export", "-o", str(exported), "--force", code=1)
     assert exported.read_bytes() == before
     assert list(exported.parent.glob(".tmp-*")) == []
 
 
-def test_a_link_is_followed_and_a_device_is_written_to(worked, exported, tmp_path):
-    link = tmp_path / "link"
-    link.symlink_to(exported)
-    exported.write_bytes(b"old")
-    run(worked, "export", "-o", str(link))
-    assert link.is_symlink()
-    assert exported.read_bytes() != b"old"
+def test_a_device_is_written_to(worked):
     run(worked, "export", "-o", "/dev/null")
     assert Path("/dev/null").is_char_device()
     assert "No space left" in run(worked, "export", "-o", "/dev/full", code=1)
@@ -712,7 +741,7 @@ def test_what_hooks_record_between_an_import_and_the_same_again_stays(worked, ex
 def test_an_export_that_is_interrupted_leaves_the_file_of_before(worked, exported, sig):
     exported.write_bytes(b"before")
     for number in range(1, 30):
-        code = struck(worked, number, sig, "export", "-o", str(exported))
+        code = struck(worked, number, sig, "export", "-o", str(exported), "--force")
         if code == 77:
             break
         assert exported.read_bytes() == b"before"

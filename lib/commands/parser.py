@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from . import (
     checkpoints,
@@ -33,11 +34,15 @@ if TYPE_CHECKING:
 
 VERSION = "0.1.0"
 
+HERE = ("status", "show", "phase", "checkpoint", "checkpoints", "diff")
+"""The commands that may follow `here`, which the plugin's skills let Claude run unasked."""
+
 _DESCRIPTION = "Show what Claude did in this project, and change what is kept of it."
 _EPILOG = """\
 Without a command it runs `status`. `workflow-state COMMAND --help` describes each command. The
 session of a command is the one that Claude Code names in CLAUDE_CODE_SESSION_ID, else the one that
-was active last; --session names another.
+was active last; --session names another. `workflow-state here COMMAND` refuses all options: a rule
+that lets Claude run it admits no other place.
 
 examples:
   workflow-state install         record what Claude does in this project
@@ -121,10 +126,22 @@ def build() -> Parser:
     return parser
 
 
+def _plain(argv: list[str], parser: Parser) -> list[str]:
+    """The arguments behind `here`: a command that names no other place, session or file."""
+    for option in [word for word in argv if word[:1] == "-"]:
+        parser.error(f"here takes no option, and {option} is one")
+    if argv[:1] == [] or argv[0] not in HERE:
+        parser.error(f"here takes one of these commands: {', '.join(HERE)}")
+    return argv
+
+
 def parse(argv: Sequence[str] | None, arguments: argparse.Namespace) -> None:
     """Add what the arguments say to a namespace. Exits with 2 for wrong arguments."""
     parser = build()
-    _, unknown = parser.parse_known_args(argv, arguments)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["here"]:
+        words = _plain(words[1:], parser)
+    _, unknown = parser.parse_known_args(words, arguments)
     refuse = getattr(arguments, "refuse", parser.error)
     if unknown:
         refuse(f"unrecognized arguments: {' '.join(unknown)}")

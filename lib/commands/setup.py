@@ -122,10 +122,10 @@ def install(_state: None, arguments: argparse.Namespace) -> Answer:
     if not change.is_none and change.before is not None:
         lines.append(f"Backup of the file: {change.backup.stem}")
     if not change.is_none:
-        lines += [
-            "Claude Code records from the next tool call on, in directories that it trusts.",
-            f"Check that it works: {command_line()} doctor",
-        ]
+        if installing.runs(where):
+            said = "Claude Code records from the next tool call on, in directories that it trusts."
+            lines.append(said)
+        lines.append(f"Check that it works: {command_line()} doctor")
     lines += [f"Note: {warning}" for warning in warnings]
     return {**_data(change), "copied": copied, "warnings": warnings}, lines
 

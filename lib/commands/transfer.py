@@ -32,8 +32,9 @@ Write all keys, checkpoints and journals of this project to one file, as a backu
 machine or checkout. The file is a tar archive with a digest of each member. It holds everything
 that is recorded, so only you can read it (mode 0600).
 
-An existing FILE is replaced once the new one is whole. Sessions may go on meanwhile: the file gets
-their journals as they are when the export reads them. What is damaged is left out, with a message.
+A FILE that is there already stays as it is. With --force it is replaced, once the new one is
+whole. Sessions may go on meanwhile: the file gets their journals as they are when the export reads
+them. What is damaged is left out, with a message.
 """
 
 _IMPORT = """\
@@ -73,6 +74,7 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         metavar="FILE",
         help="the file (default, or with -: stdout)",
     )
+    parser.add_argument("--force", action="store_true", help="replace a file that is there")
     parser = add(commands, parents, "import", import_, "add what `export` has written")
     parser.description, parser.epilog = _IMPORT, _EXAMPLES
     parser.add_argument("file", type=file_name, metavar="FILE", help="the file, or - for stdin")
@@ -97,7 +99,7 @@ def export(state: State, arguments: argparse.Namespace) -> Answer | None:
             # A descriptor of its own: else the exit tries again to write what is left.
             _write(state, os.dup(sys.stdout.fileno()), progress)
             return None
-        counts = _to_file(state, output, progress)
+        counts = _to_file(state, output, arguments.force, progress)
     taken = os.stat(output).st_size
     data = {"file": os.path.abspath(output), "bytes": taken, **counts}
     return data, [f"Exported {_listed(counts)} to {output} ({size(taken)})."]
@@ -109,17 +111,26 @@ def _refuse_a_session(arguments: argparse.Namespace) -> None:
         arguments.refuse("an export has the whole state: leave out --session")
 
 
-def _to_file(state: State, output: str, progress: Progress) -> dict[str, int]:
+def _to_file(state: State, output: str, force: bool, progress: Progress) -> dict[str, int]:
     """Write a file, whole or not at all; a device or a pipe is written to directly."""
     path = os.path.realpath(output)
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            return _write(state, path, progress)
-    except FileNotFoundError:
-        pass
+
+    def check() -> None:
+        if not force and os.path.lexists(path):
+            raise StateError(f"{output} is there; nothing was exported: --force replaces it")
+
+    if os.path.isdir(path):
+        raise StateError(f"{output} is a directory; name a file in it")
+    if os.path.exists(path) and not os.path.isfile(path):
+        return _write(state, path, progress)
+    check()
     counts: dict[str, int] = {}
+
+    def content(new: int) -> None:
+        counts.update(_write(state, os.dup(new), progress))
+
     try:
-        durable.replace(path, lambda new: counts.update(_write(state, os.dup(new), progress)))
+        durable.replace(path, content, check=check)
     except OSError as error:
         if error.filename != path:  # one of the state
             raise

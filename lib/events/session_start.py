@@ -7,7 +7,7 @@ import os
 import time
 
 from ..format.json_text import dumps
-from ..format.records import DAMAGED, FOREIGN, NEWER
+from ..format.records import DAMAGED, FOREIGN, NEWER, users_key
 from ..install.interpreter import link_interpreter
 from ..maintenance import retention, settle
 from ..project import git, place
@@ -74,7 +74,7 @@ def _told(event: journal.Event, state: State) -> tuple[str, str]:
     notices = state.sessions.notices
     reason = place.distrust(state.directory)
     if reason:
-        notices.append(f"{reason}. Claude was told nothing of it")
+        notices.append(f"{reason}. Claude was told nothing of what is there")
         _record(event, state)
         return "", "; ".join(notices)
     state.sessions.limit(FOLD_SECONDS, keep=True)
@@ -131,8 +131,7 @@ def _unrecorded(error: OSError | journal.Unusable, state: State) -> str:
     remedy = _REMEDIES.get(errno.EACCES if number == errno.EPERM else number)
     return (
         f"this start could not be recorded ({where}: {reason}), and the hooks that follow will not "
-        "be either; Claude was told what is known. To mend it: "
-        + (remedy or "`workflow-state doctor` looks for the cause")
+        "be either. To mend it: " + (remedy or "`workflow-state doctor` looks for the cause")
     )
 
 
@@ -171,7 +170,13 @@ def _notice(state: State, live: Live, continues: Continues | None) -> str:
     sessions = _unreadable_sessions(state)
     notices = list(state.sessions.notices)
     foreign = _counted(problems, sessions, FOREIGN)
-    if foreign:
+    if foreign and not users_key():
+        notices.append(
+            f"{foreign} in {state.directory} were not told to Claude, because no key of yours can "
+            f"be used ({journal.key_path() or 'there is no home directory'}): let this user write "
+            "there, or set WORKFLOW_STATE_KEY to a secret"
+        )
+    elif foreign:
         notices.append(
             f"{foreign} in {state.directory} were not written by this user on this machine, or "
             "with a key that is lost, and were not told to Claude; `workflow-state trust` adopts "

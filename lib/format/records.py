@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from .types import Record
 
 CHUNK = 1 << 20
-NEVER = float("inf")  # `math` is a file that each start and stop would load
-"""A moment that the clock does not reach."""
 
+NEVER = float("inf")
+"""A moment that does not come. `math`, which has it too, takes a start longer than this."""
 LONGEST = 1 << 20
 """Bytes that no line of ours comes near."""
 

@@ -18,31 +18,41 @@ if TYPE_CHECKING:
 PREFIX = "WORKFLOW_STATE_"
 
 
+_NEVER = ("WORKFLOW_STATE_KEY", "WORKFLOW_STATE_TRUST")
+"""What a project's file cannot set: which records are the user's own, and which others count."""
+
+
 def adopt(project: str) -> list[str]:
     """Set the variables that hooks get in this project, except those that are set already.
 
-    As in Claude Code, a file from a repository counts only after the user has trusted its folder.
-    Returns notes for the user.
+    As in Claude Code, a file of a project counts only after the user has trusted its folder:
+    it may have come with the repository, whatever its name. Returns notes for the user.
     """
     if "CLAUDECODE" in os.environ:  # Claude runs this command, and it has the variables
         return []
     found: dict[str, str] = {}
     notes = []
-    for kind, path in settings_files.places(project).items():
+    for kind, path in _files(project).items():
         try:
             given = _of(settings_files.values(path))
         except StoreError:
             continue  # `install` and `doctor` report it
-        if given and kind == "project" and not _is_trusted(project):
-            notes.append(
-                f"{path} sets {', '.join(sorted(given))}; this counts here once you have trusted "
-                "the folder in Claude Code"
-            )
-        else:
-            found.update(given)
+        if kind.partition(" ")[0] not in ("user", "managed"):
+            given, said = _of_project(path, given)
+            notes += said
+        found.update(given)
     for name, value in found.items():
         os.environ.setdefault(name, value)
     return notes
+
+
+def _files(project: str) -> dict[str, str]:
+    """The settings files by their kind, each once: the home directory may be the project."""
+    found: dict[str, str] = {}
+    for kind, path in settings_files.places(project).items():
+        if path not in found.values():
+            found[kind] = path
+    return found
 
 
 def _of(settings: dict[str, Any]) -> dict[str, str]:
@@ -54,18 +64,48 @@ def _of(settings: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _is_trusted(project: str) -> bool:
+def _of_project(path: str, given: dict[str, str]) -> tuple[dict[str, str], list[str]]:
+    """What counts of the variables in a project's file, and notes on the others."""
+    given = {name: value for name, value in given.items() if name not in os.environ}
+    if not given:
+        return {}, []
+    project = path.rpartition("/.claude/")[0]
+    if not is_trusted(project):
+        said = f"{path} sets {', '.join(sorted(given))}"
+        return {}, [f"{said}; this counts here once you have trusted the folder in Claude Code"]
+    refused = [
+        name
+        for name, value in sorted(given.items())
+        if name in _NEVER or (name == "WORKFLOW_STATE_DIR" and not _is_within(value, project))
+    ]
+    notes = [
+        f"{path} sets {name}, which a project's file cannot set"
+        f"{' to a place outside the project' if name == 'WORKFLOW_STATE_DIR' else ''}; set it in "
+        "your own settings or in the environment"
+        for name in refused
+    ]
+    return {name: value for name, value in given.items() if name not in refused}, notes
+
+
+def _is_within(path: str, project: str) -> bool:
+    """Whether a path, which may lead through links, lies below the project."""
+    top = os.path.realpath(project)
+    return os.path.realpath(os.path.join(top, path)).startswith(top.rstrip("/") + "/")
+
+
+def is_trusted(project: str) -> bool:
     """Whether the user has trusted this folder, or one above it, in Claude Code."""
     directory = os.environ.get("CLAUDE_CONFIG_DIR") or os.environ.get("HOME", "")
     try:
         known = settings_files.values(f"{directory}/.claude.json").get("projects")
     except StoreError:
         return False
-    while isinstance(known, dict) and project:
-        about = known.get(project)
+    folder = os.path.realpath(project)
+    while isinstance(known, dict) and folder:
+        about = known.get(folder)
         if isinstance(about, dict) and about.get("hasTrustDialogAccepted") is True:
             return True
-        project = project.rpartition("/")[0]
+        folder = folder.rpartition("/")[0]
     return False
 
 

@@ -90,12 +90,20 @@ def warnings(where: Place) -> list[str]:
         )
     if found.off:
         notes.append(f'{found.off} sets "disableAllHooks": no hook runs')
+    if found.only:
+        notes.append(f'{found.only} sets "allowManagedHooksOnly": these hooks do not run')
     if where.project and where.project == journal.environment("HOME").rstrip("/"):
         notes.append(
             "this is your home directory: the hooks run only if Claude Code starts here. For all "
             "your projects: workflow-state install --user"
         )
     return notes + _git_warnings(where)
+
+
+def runs(where: Place) -> bool:
+    """Whether the settings let hooks run that are registered there."""
+    found = registrations(where.project or journal.find_project())
+    return not (found.off or found.only)
 
 
 def _git_warnings(where: Place) -> list[str]:

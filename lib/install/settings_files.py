@@ -15,7 +15,11 @@ from . import registered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
+
+MANAGED = "/etc/claude-code"
+MANAGED_MACOS = "/Library/Application Support/ClaudeCode"
 
 LIMIT = 16 << 20
 """The largest settings file that is read, in bytes."""
@@ -40,10 +44,23 @@ def places(project: str) -> dict[str, str]:
     if main:  # in a linked worktree, Claude Code reads this file and the worktree's own
         found["main"] = f"{main}/.claude/settings.local.json"
     found["local"] = f"{project}/.claude/settings.local.json"
-    found["managed"] = "/etc/claude-code/managed-settings.json"
-    if os.uname().sysname == "Darwin":
-        found["managed"] = "/Library/Application Support/ClaudeCode/managed-settings.json"
+    for number, path in enumerate(managed()):
+        found[f"managed {number}" if number else "managed"] = path
     return found
+
+
+def managed() -> list[str]:
+    """The administrator's files: of this machine, and what Claude Code has got from a server."""
+    folder = MANAGED_MACOS if os.uname().sysname == "Darwin" else MANAGED
+    try:
+        names = sorted(os.listdir(f"{folder}/managed-settings.d"))
+    except OSError:
+        names = []
+    more = [name for name in names if name.endswith(".json") and name[0] != "."]
+    found = [f"{folder}/managed-settings.json"]
+    found += [f"{folder}/managed-settings.d/{name}" for name in more]
+    directory = user_directory()
+    return [*found, *([f"{directory}/remote-settings.json"] if directory else [])]
 
 
 def options(path: str, project: str) -> str:
@@ -112,12 +129,14 @@ class Registrations:
     plugin   our plugin if it is enabled, with its marketplace; else ""
     broken   what is wrong with a file that Claude Code cannot read
     off      the file that switches all hooks off; else ""
+    only     the administrator's file that lets no hooks run but its own, and ours are not; else ""
     """
 
     files: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     plugin: str = ""
     broken: list[str] = field(default_factory=list)
     off: str = ""
+    only: str = ""
 
     @property
     def ways(self) -> list[str]:
@@ -136,6 +155,7 @@ def registrations(project: str) -> Registrations:
     """Where our hooks are registered in this project, the user's own file included."""
     found = Registrations(plugin=enabled_plugin(project))
     off: tuple[Any, str] = (False, "")
+    administrators = managed()
     for path in dict.fromkeys(places(project).values()):
         try:
             ours = hooks_in(path, read(path))
@@ -147,7 +167,12 @@ def registrations(project: str) -> Registrations:
             found.files[path] = ours
         if "disableAllHooks" in settings:
             off = settings["disableAllHooks"], path
+        if path in administrators and settings.get("allowManagedHooksOnly") is True:
+            found.only = path
     found.off = off[1] if off[0] is True else ""
+    registering = [path for path in administrators if path in found.files]
+    if registering or _enabled(administrators).get(found.plugin):
+        found.only = ""
     return found
 
 
@@ -156,8 +181,14 @@ def registrations(project: str) -> Registrations:
 
 def enabled_plugin(project: str) -> str:
     """Our plugin if it is enabled here, with its marketplace; else ""."""
+    on = _enabled(places(project).values())
+    return next((name for name, value in on.items() if value), "")
+
+
+def _enabled(paths: Iterable[str]) -> dict[str, bool]:
+    """What settings files say of our plugin, by its name with its marketplace."""
     on: dict[str, bool] = {}
-    for path in places(project).values():
+    for path in paths:
         try:
             plugins = values(path).get("enabledPlugins")
         except StoreError:
@@ -165,7 +196,7 @@ def enabled_plugin(project: str) -> str:
         for name, value in plugins.items() if isinstance(plugins, dict) else ():
             if name.partition("@")[0] == "workflow-state":
                 on[name] = bool(value)
-    return next((name for name, value in on.items() if value), "")
+    return on
 
 
 def plugin_folder(plugin: str) -> str:

@@ -18,6 +18,34 @@ def process_facts(number: str) -> "dict[str, Any]":
     return facts
 
 
+def keeps_no_transcript(number: str, variable: str) -> bool:
+    """Whether the client was started to keep nothing of what is said.
+
+    Its event looks like any other, so its own command line is read. `variable` is the value of
+    CLAUDE_CODE_SKIP_PROMPT_HISTORY, which says the same.
+    """
+    if variable.strip().lower() in ("1", "true", "yes", "on"):
+        return True
+    return b"--no-session-persistence" in _arguments(number)
+
+
+def _arguments(number: str) -> "list[bytes]":
+    """A process's arguments; [] where /proc does not say."""
+    try:
+        descriptor = posix.open(f"/proc/{int(number)}/cmdline", posix.O_RDONLY | posix.O_CLOEXEC)
+        data = bytearray()
+        try:
+            while True:
+                chunk = posix.read(descriptor, 65536)
+                if not chunk:
+                    return bytes(data).split(b"\0")
+                data += chunk
+        finally:
+            posix.close(descriptor)
+    except (OSError, ValueError):
+        return []
+
+
 def process_start(pid: int) -> int:
     """When a process started, in the kernel's ticks since it booted.
 

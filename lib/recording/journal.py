@@ -18,30 +18,40 @@ What is written lies in the user's own place, outside every project. docs/format
 """
 
 import sys
-from _signal import ITIMER_REAL, SIGALRM, setitimer, signal  # type: ignore[import-not-found]
-from time import gmtime, time
-
-if sys.hexversion < 0x30900F0:
-    raise ImportError("this Python is older than 3.9")
 
 TYPE_CHECKING = False
-if TYPE_CHECKING or "os" in sys.modules:
-    import os
-else:
-    import posix as os
-    from _imp import create_dynamic, exec_dynamic, extension_suffixes
+try:
+    if sys.hexversion < 0x30900F0:
+        raise ImportError("this Python is older than 3.9")
+    from _signal import (  # type: ignore[import-not-found]
+        ITIMER_REAL,
+        SIGALRM,
+        setitimer,
+        signal,
+    )
+    from time import gmtime, time
 
-    for name in ("_blake2", "_json"):
-        where = f"{sys.path[-1]}/{name}{extension_suffixes()[0]}"
-        try:
-            module = create_dynamic(type(sys.__spec__)(name, None, origin=where))
-            exec_dynamic(module)
-            sys.modules[name] = module
-        except ImportError:
-            pass  # built in, say: the import below finds it
+    if TYPE_CHECKING or "os" in sys.modules:
+        import os
+    else:
+        import posix as os
+        from _imp import create_dynamic, exec_dynamic, extension_suffixes
 
-from _blake2 import blake2b  # noqa: E402
-from _json import encode_basestring_ascii, make_scanner  # noqa: E402
+        for name in ("_blake2", "_json"):
+            where = f"{sys.path[-1]}/{name}{extension_suffixes()[0]}"
+            try:
+                module = create_dynamic(type(sys.__spec__)(name, None, origin=where))
+                exec_dynamic(module)
+                sys.modules[name] = module
+            except ImportError:
+                pass  # built in, say: the import below finds it
+    from _blake2 import blake2b
+    from _json import encode_basestring_ascii, make_scanner
+except ImportError:
+    if __spec__ is None:  # loaded by a hook, which has nobody else to say it
+        with open(__file__[: __file__.rfind("/recording/")] + "/install/other_python.py") as script:
+            exec(script.read())  # noqa: S102
+    raise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -745,7 +755,7 @@ def _moment_facts(event: Event) -> "dict[str, Any]":
             facts["prompt"] = clip(event.fields["prompt_id"], 128)
         if prompt.startswith("<task-notification>"):
             facts["notification"] = True  # a background task ended: not a request of the user's
-        else:
+        elif not _is_off_the_record(event):
             facts["text"] = clip(masked(prompt, 8192)[:300], 3600)
     elif event.name == "SessionStart":
         client = environment("AI_AGENT")
@@ -761,6 +771,17 @@ def _moment_facts(event: Event) -> "dict[str, Any]":
     if type(tasks) is list and tasks:
         facts["background_tasks"] = len(tasks)
     return facts
+
+
+def _is_off_the_record(event: Event) -> bool:
+    """Whether the client keeps no transcript of this session: then no request is kept here."""
+    from .client_process import keeps_no_transcript
+
+    if "transcript_path" in event.fields and not event.fields["transcript_path"]:
+        return True
+    return keeps_no_transcript(
+        environment("CLAUDE_PID"), environment("CLAUDE_CODE_SKIP_PROMPT_HISTORY")
+    )
 
 
 def facts_of(event: Event, project: str) -> "list[dict[str, Any]]":

@@ -45,6 +45,31 @@ def test_a_skill_that_the_model_uses_runs_without_being_asked(plugin, skill):
         assert "before-refactor" in [each["name"] for each in claude.checkpoints()]
 
 
+def test_a_skill_lets_no_other_place_through(plugin):
+    """The client asks for what the skill's patterns do not cover, and nobody answers."""
+    claude = plugin
+    calls = []
+
+    def elsewhere(request):
+        allowed = command(request).replace("NAME", f"planted --dir {claude.top / 'elsewhere'}")
+        calls.append(allowed)
+        return bash(allowed)
+
+    def without_here(request):
+        calls.append(calls[0].replace(" here ", " "))
+        return bash(calls[-1])
+
+    skill = use("Skill", skill="workflow-state:checkpoint")
+    claude.mock.script(skill, elsewhere, without_here, "I may not.")
+    allowed = ["--allowedTools", "Skill(workflow-state:checkpoint)"]
+    done = claude.run("Keep this", *allowed, unasked=False)
+    refused = list(done.requests[-1].results().values())[-2:]
+    assert [failed for _, failed in refused] == [True, True], refused
+    assert "here takes no option" in refused[0][0]
+    assert len(calls) == 2
+    assert not (claude.top / "elsewhere").exists()
+
+
 def test_the_model_may_not_restore_by_itself(plugin):
     claude = plugin
     claude.mock.script(use("Skill", skill="workflow-state:restore", args="first"), "I may not.")

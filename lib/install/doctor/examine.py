@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ...errors import StoreError
 from ...recording import journal
-from . import hooks, python, state
+from . import container, hooks, published, python, state
 from .finding import MEND, Finding, Subject
 
 TYPE_CHECKING = False
@@ -26,6 +26,8 @@ CHECKS: tuple[Callable[[Subject], Finding], ...] = (
     state.check_key,
     state.check_store,
     state.check_damage,
+    published.check_published,
+    container.check_container,
 )
 
 

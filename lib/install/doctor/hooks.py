@@ -42,8 +42,14 @@ def check_settings(subject: Subject) -> Finding:
         said = "; ".join(subject.registered.broken)
         return Finding("settings", MEND, said, "fix the file: Claude Code ignores all of it")
     if subject.registered.off:
-        said = f'{subject.registered.off} sets "disableAllHooks"'
-        return Finding("settings", MEND, said, "remove this setting: it stops all hooks")
+        said = f'{subject.registered.off} sets "disableAllHooks": no hook runs'
+        if subject.registered.off in settings_files.managed():
+            return Finding("settings", MEND, said, "ask your administrator to remove this setting")
+        return Finding("settings", MEND, said, "remove this setting")
+    if subject.registered.only:
+        said = f'{subject.registered.only} sets "allowManagedHooksOnly": your hooks do not run'
+        mend = "ask your administrator to enable the plugin, or to register the hooks, in that file"
+        return Finding("settings", MEND, said, mend)
     return Finding("settings", OK, "Claude Code can read all settings files, and runs hooks")
 
 
