@@ -72,6 +72,7 @@ def test_a_link_in_a_trusted_folder_is_not_trusted_for_it(stored):
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("name", ["WORKFLOW_STATE_KEY", "WORKFLOW_STATE_TRUST"])
 def test_what_is_believed_is_never_a_projects_to_say(hooks, file, name):
+    hooks.choose()
     trust(hooks)
     hooks.environment["WORKFLOW_STATE_KEY"] = "another's"
     hooks.cli("set", "plan", "1")
@@ -109,7 +110,6 @@ def test_a_trusted_projects_file_names_a_place_in_it(hooks):
 
 
 def test_where_home_is_the_project_its_file_is_the_users_own(hooks):
-    hooks.cli("set", "plan", "1")
     choose(hooks.project / ".claude" / "settings.json", WORKFLOW_STATE_STORE="sqlite")
     environment = {**hooks.env(), "HOME": str(hooks.project)}
     done = hooks.cli("get", "plan", env=environment)

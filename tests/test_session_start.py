@@ -121,10 +121,12 @@ def test_a_journal_without_records_is_told_as_what_it_is(hooks, content, said):
 
 
 def test_where_no_key_can_be_had_nobody_else_is_said_to_have_written_it(worked):
+    worked.choose()
+    worked.prompt("mine", "port it")
     key = worked.home / ".local/state/workflow-state/key"
     key.chmod(0o644)  # such a key is not used
     told = start(worked)["systemMessage"]
-    assert f"no key of yours can be used ({key})" in told
+    assert f"{key} is no key that only you can read" in told
     assert "not written by this user" not in told
 
 
