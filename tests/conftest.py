@@ -33,7 +33,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PAYLOADS = ROOT / "tests" / "payloads"
 
 # make fuzz looks for longer; how long an example takes depends on what else the machine does.
-hypothesis.settings.register_profile("quick", hypothesis.settings(), max_examples=50, deadline=None)
+hypothesis.settings.register_profile(
+    "quick", hypothesis.settings(), max_examples=40, deadline=None, database=None
+)
 hypothesis.settings.load_profile("quick")
 
 SCRIPTS = {

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import test_readme as readme
 from tests.conftest import ROOT
 
 
@@ -86,6 +87,11 @@ def test_claude_is_told_something_twice_and_at_the_first_start_nothing(shown):
     parts = shown.split("\n====")
     told = [number for number, part in enumerate(parts) if "Claude is told:\n" in part]
     assert told == [5, 6]
+
+
+def test_what_readme_says_that_claude_is_told_is_what_the_demo_shows(shown):
+    (told,) = readme.blocks("text", readme.section("What Claude is told"))
+    assert readme.same_moment(told) in readme.same_moment(shown)
 
 
 def test_it_fits_a_terminal(shown):

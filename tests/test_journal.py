@@ -14,7 +14,7 @@ from _blake2 import blake2b
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.recording import first_use, journal
@@ -733,7 +733,6 @@ JSON_VALUES = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None, database=None)
 @given(st.dictionaries(st.text(), JSON_VALUES, min_size=1))
 def test_a_signed_record_is_one_ascii_line_that_json_reads_back(facts):
     facts = {"v": 1, **facts}
@@ -977,7 +976,6 @@ VALUES = st.recursive(
 SPACES = st.text(" \t\n\r", max_size=3)
 
 
-@settings(max_examples=100, deadline=None, database=None)
 @given(
     st.dictionaries(TEXTS, VALUES),
     st.sampled_from([None, 0, 1, "\t"]),
@@ -1000,7 +998,6 @@ def test_a_deadline_in_the_middle_of_parsing_is_no_fault_of_the_event(monkeypatc
         journal.parse("{}")
 
 
-@settings(max_examples=100, deadline=None, database=None)
 @given(st.dictionaries(TEXTS, VALUES), st.data())
 def test_what_json_refuses_is_refused(value, data):
     text = json.dumps(value)
@@ -1017,7 +1014,6 @@ def test_what_json_refuses_is_refused(value, data):
             journal.parse(broken)
 
 
-@settings(max_examples=100, deadline=None, database=None)
 @given(st.text() | st.binary().map(lambda data: data.decode("utf-8", "replace")))
 def test_any_text_is_an_object_or_refused(text):
     try:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lib.project import place
 from lib.recording import journal
 
-QUICK = settings(max_examples=300, deadline=None, database=None)
+QUICK = settings(max_examples=100, deadline=None, database=None)
 UUID = "39e7a3d4-7fc0-48a7-bd61-12f5c5c7cc20"
 
 

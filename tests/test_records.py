@@ -144,7 +144,7 @@ def test_any_flipped_bit_loses_at_most_its_record(tmp_path, keyed):
         os.close(descriptor)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(
     parts=st.lists(
         st.one_of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lib.format.documents import signed
@@ -93,7 +93,6 @@ def _secrets_in(text: str) -> list[str]:
     return [each for each in (TOKEN[8:], PASSWORD, BODY) if each in text]
 
 
-@settings(max_examples=80, deadline=None)
 @given(VALUES)
 @example({"password": {"a": [PASSWORD]}})
 @example("w " * (WINDOW // 2 - 6) + f"password: {PASSWORD}")
@@ -109,7 +108,6 @@ def test_a_secret_of_known_form_never_leaves_wherever_it_is(value):
         assert not _secrets_in(left.decode())
 
 
-@settings(max_examples=80, deadline=None)
 @given(st.one_of(ANY, AROUND, st.lists(AROUND)))
 def test_what_holds_no_secret_leaves_as_it_is(value):
     assert redact(value, "plan") == value

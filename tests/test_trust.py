@@ -177,7 +177,7 @@ def test_one_who_is_killed_is_followed_by_one_who_adopts_the_rest(cloned, monkey
 def test_a_long_journal_is_not_held_in_memory(cloned, monkeypatch):
     path = cloned.directory / "sessions" / "one.jsonl"
     data = path.read_bytes()
-    path.write_bytes(data * ((12 << 20) // len(data)))
+    path.write_bytes(data * ((7 << 20) // len(data)))
     tracemalloc.start()
     adopting(cloned, monkeypatch, dry_run=True)
     adopting(cloned, monkeypatch)
