@@ -686,8 +686,11 @@ def _moment_facts(event: Event) -> "dict[str, Any]":
             facts["prompt"] = clip(event.fields["prompt_id"], 128)
         if prompt.startswith("<task-notification>"):
             facts["notification"] = True  # a background task ended: not a request of the user's
-        elif not _is_off_the_record(event):
-            facts["text"] = clip(masked(prompt, 8192)[:300], 3600)
+        else:
+            from .client_process import keeps_no_transcript
+
+            if not keeps_no_transcript(event.fields, environment):
+                facts["text"] = clip(masked(prompt, 8192)[:300], 3600)
     elif event.name == "SessionStart":
         client = environment("AI_AGENT")
         if client:
@@ -702,17 +705,6 @@ def _moment_facts(event: Event) -> "dict[str, Any]":
     if type(tasks) is list and tasks:
         facts["background_tasks"] = len(tasks)
     return facts
-
-
-def _is_off_the_record(event: Event) -> bool:
-    """Whether the client keeps no transcript of this session: then no request is kept here."""
-    from .client_process import keeps_no_transcript
-
-    if "transcript_path" in event.fields and not event.fields["transcript_path"]:
-        return True
-    return keeps_no_transcript(
-        environment("CLAUDE_PID"), environment("CLAUDE_CODE_SKIP_PROMPT_HISTORY")
-    )
 
 
 def facts_of(event: Event, project: str) -> "list[dict[str, Any]]":

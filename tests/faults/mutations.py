@@ -419,10 +419,17 @@ MUTATIONS = (
         "tests/test_skills.py",
     ),
     Mutation(
+        "an administrator who lets no such hook run is named",
+        "lib/install/settings_files.py",
+        "            found.only = path\n",
+        "            pass\n",
+        "tests/test_doctor.py -k administrator",
+    ),
+    Mutation(
         "a client that keeps no transcript leaves no request",
         JOURNAL,
-        "        elif not _is_off_the_record(event):\n",
-        "        else:\n",
+        "            if not keeps_no_transcript(event.fields, environment):\n",
+        "            if True:\n",
         "tests/test_journal.py -k transcript",
     ),
     Mutation(
