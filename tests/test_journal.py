@@ -1076,11 +1076,12 @@ def test_the_last_of_two_equal_names_counts():
 def test_a_client_that_keeps_nothing_leaves_no_request(hooks, options, value, kept):
     """Its events are like any other's: its command line and its environment tell."""
     client = subprocess.Popen(
-        [sys.executable, "-c", "input()", *options],
+        [sys.executable, "-c", "print(flush=True); input()", *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
     try:
+        client.stdout.readline()  # it has its command line now
         hooks.environment["CLAUDE_PID"] = str(client.pid)
         hooks.environment["CLAUDE_CODE_SKIP_PROMPT_HISTORY"] = value
         hooks.prompt("s", "in confidence", prompt_id="1")
