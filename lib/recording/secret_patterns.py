@@ -4,8 +4,7 @@ Rules for the forms that keys, tokens, passwords, authorization headers and priv
 commands and prompts. A rule finds the place of a secret by what is around it: the name of an option
 or a variable, a header, an address, a program. A name that says "password" is enough; a name that
 says only "key" or "code" needs a value that looks made by a machine. References such as `$TOKEN`
-are no secrets. No list is complete, which is one more reason why contents of files are not recorded
-at all.
+are no secrets. No list is complete: one more reason why contents of files are never recorded.
 """
 
 from __future__ import annotations
@@ -13,18 +12,10 @@ from __future__ import annotations
 import re
 
 from . import secret_values as values
-from .secret_values import (
-    BROAD_NAME,
-    CREDENTIALS,
-    NAME,
-    OPTION,
-    PASSWORD,
-    PIPED,
-    STDIN,
-    TOKENS,
-    WEAK_NAME,
-)
 from .secret_words import signs
+
+NAME, OPTION, PASSWORD, WEAK_NAME = values.NAME, values.OPTION, values.PASSWORD, values.WEAK_NAME
+CREDENTIALS, STDIN, PIPED, TOKENS = values.CREDENTIALS, values.STDIN, values.PIPED, values.TOKENS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -409,7 +400,7 @@ RULES: tuple[tuple[str, Callable[[str, str], bool], str], ...] = (
 _TIMES = 6
 """How many secrets of one command a rule finds that begins at the program's name."""
 
-_BROAD = re.compile(BROAD_NAME, re.IGNORECASE)
+_BROAD = re.compile(values.BROAD_NAME, re.IGNORECASE)
 _compiled: dict[str, re.Pattern[str]] = {}
 
 

@@ -148,7 +148,7 @@ MUTATIONS = (
         "lib/recording/secret_values.py",
         "    return not _is_reference(value, behind)\n",
         "    return True\n",
-        "tests/test_secret_patterns.py",
+        "tests/test_secret_values.py",
     ),
     Mutation(
         "a long word of a known form is masked without a name",
