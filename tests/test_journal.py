@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.recording import first_use, journal
-from lib.recording.heredocs import without_heredocs
+from lib.recording.heredocs import without_contents
 from lib.state import State, StateError
 from tests.conftest import PAYLOADS, ROOT, SCRIPTS, payloads
 
@@ -414,6 +414,15 @@ HEREDOCS = {
     "one that ends at an empty line": "cat > a.txt <<''\nBODY\n\necho done",
     "one whose end has two words": "cat > a.txt <<'END OF IT'\nBODY\nEND OF IT\necho done",
     "one after a here-string": "cat <<<'x' <<EOF > a.txt\nBODY\nEOF\necho done",
+    "a patch of apply_patch": "echo done; cat; apply_patch '*** Begin Patch\n*** Update File: a\n@@\n-BODY\n+BODY\n*** End Patch'",
+    "a patch in one": "cat; apply_patch <<'EOF'\n*** Begin Patch\n+BODY\n*** End Patch\nEOF\necho done",
+    "a patch on one line": 'echo done; cat; ["apply_patch", "*** Begin Patch\\\\n+BODY\\\\n*** End Patch"]',
+    "a patch without an end": "echo done; cat; apply_patch '*** Begin Patch\n+BODY\n BODY",
+    "a diff for git apply": "cat; git apply <<E\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-BODY\nE\necho done",
+    "a diff for patch": "cat; patch -p1 <<'E'\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n+BODY\nE\necho done",
+    "a diff in quotes": "cat; echo '--- a/x\n+++ b/x\n@@ -1 +1 @@\n-BODY\n BODY\n\n' | patch -p1; echo done".replace(
+        "\n\n'", "\n+BODY\n'"
+    ),
     "one without an end": "echo done; cat > a.txt <<EOF\nBODY\nBODY",
 }
 
@@ -496,7 +505,7 @@ def test_every_recorded_tool_call_and_request_is_on_disk(hooks, name, monkeypatc
 
 @pytest.mark.parametrize("command", HEREDOCS.values(), ids=HEREDOCS)
 def test_a_heredoc_is_kept_without_its_body(command):
-    text = without_heredocs(command)
+    text = without_contents(command)
     assert "BODY" not in text
     assert "cat" in text
     assert "echo done" in text
@@ -504,7 +513,7 @@ def test_a_heredoc_is_kept_without_its_body(command):
 
 def test_a_command_without_a_heredoc_is_kept_whole():
     for command in ("cat <<<'one line' && ls", "ls -la\nmake test", "git commit -m 'a < b'"):
-        assert without_heredocs(command) == command
+        assert without_contents(command) == command
 
 
 def test_no_heredocs_body_is_on_disk(hooks):
@@ -1054,11 +1063,12 @@ def test_the_last_of_two_equal_names_counts():
 def test_a_client_that_keeps_nothing_leaves_no_request(hooks, options, value, kept):
     """Its events are like any other's: its command line and its environment tell."""
     client = subprocess.Popen(
-        [sys.executable, "-c", "input()", *options],
+        [sys.executable, "-c", "print(flush=True); input()", *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
     try:
+        client.stdout.readline()  # it has its command line now
         hooks.environment["CLAUDE_PID"] = str(client.pid)
         hooks.environment["CLAUDE_CODE_SKIP_PROMPT_HISTORY"] = value
         hooks.prompt("s", "in confidence", prompt_id="1")

@@ -441,6 +441,7 @@ class TestCommand:
                 done = hooks.cli("migrate", "--to", to)
                 assert (done.returncode, done.stderr) == (0, "")
                 assert f"{local} chooses it" in done.stdout
+                assert "once you have trusted" not in done.stdout
                 chosen = json.loads(local.read_text())["env"]
                 assert chosen["WORKFLOW_STATE_STORE"] == to
                 hooks.environment.update(chosen)
@@ -457,10 +458,12 @@ class TestCommand:
         local.write_text(before)
         assert hooks.cli("install").returncode == 0
         registered = local.read_text()
-        assert hooks.cli("migrate", "--to", "sqlite").returncode == 0
+        done = hooks.cli("migrate", "--to", "sqlite")
+        assert (done.returncode, "once you have trusted the folder" in done.stdout) == (0, True)
         assert local.read_text() == registered.replace(
             '{"A": "1"}', '{"A": "1", "WORKFLOW_STATE_STORE": "sqlite"}'
         )
+        trust(hooks)
         assert hooks.cli("migrate", "--to", "json").returncode == 0
         assert local.read_text().count("WORKFLOW_STATE_STORE") == 1
         assert hooks.cli("uninstall").returncode == 0

@@ -27,6 +27,13 @@ PUBLISHED = {
         {"pyproject.toml": f'{HATCH}{SDIST}include = [\n  "src",\n  "/.claude",  # all\n]\n'},
         "hatchling",
     ),
+    "hatchling, which asks no git": (
+        {
+            "pyproject.toml": f"{HATCH}[tool.hatch.build]\nignore-vcs = true\n",
+            ".gitignore": ".claude\n",
+        },
+        "hatchling",
+    ),
     "setuptools by graft": ({"MANIFEST.in": "graft .\n"}, "an sdist that setuptools builds"),
     "setuptools by all documents": ({"MANIFEST.in": "global-include *.json\n"}, "setuptools"),
     "setuptools below .claude": ({"MANIFEST.in": "recursive-include .claude *\n"}, "setuptools"),
@@ -108,6 +115,13 @@ def test_a_build_that_would_publish_it_is_named_with_a_remedy(project, files, sa
 @pytest.mark.parametrize("files", NOT_PUBLISHED.values(), ids=NOT_PUBLISHED)
 def test_no_other_is(project, files):
     assert check(project, files).state == "ok"
+
+
+def test_a_package_of_a_larger_repository_has_its_gitignore(project):
+    (project.parent / ".gitignore").write_text(".claude/\n")
+    assert check(project, {"pyproject.toml": HATCH}).state == "ok"
+    (project / ".git").mkdir()
+    assert check(project, {}).state == "mend"
 
 
 def test_without_state_in_the_project_there_is_nothing_to_publish(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from lib.project import place
 from lib.recording import journal
-from lib.recording.heredocs import without_heredocs
+from lib.recording.heredocs import without_contents
 from lib.session import fold, states
 from lib.session.rules import PHASES, Rules, matches
 
@@ -173,7 +173,7 @@ HEREDOCS = {
 
 @pytest.mark.parametrize(("command", "phase"), HEREDOCS.values(), ids=HEREDOCS)
 def test_what_a_here_document_holds_is_no_command(command, phase):
-    assert Rules().phase_of_command(without_heredocs(command)) == phase
+    assert Rules().phase_of_command(without_contents(command)) == phase
 
 
 MODES = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ..install import settings_files
-from ..install.environment import setting
+from ..install.environment import is_trusted, setting
 from ..maintenance.migration import migrate as move
 from ..recording.journal import environment
 from ..session.lineage import running
@@ -95,6 +95,10 @@ def migrate(state: State, arguments: argparse.Namespace) -> Answer:
     elif change:
         change.apply()
         lines.append(f"{change.path} chooses it, from the next session on.")
+        if not is_trusted(state.project):
+            lines.append(
+                "In a terminal that counts once you have trusted the folder in Claude Code."
+            )
     elif chooses:
         lines.append(
             "The settings were left: an address with a password is written to no file. Give it in "

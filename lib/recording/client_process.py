@@ -4,6 +4,7 @@ import posix  # not os: hooks use this
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 
@@ -18,15 +19,17 @@ def process_facts(number: str) -> "dict[str, Any]":
     return facts
 
 
-def keeps_no_transcript(number: str, variable: str) -> bool:
+def keeps_no_transcript(fields: "dict[str, Any]", environment: "Callable[[str], str]") -> bool:
     """Whether the client was started to keep nothing of what is said.
 
-    Its event looks like any other, so its own command line is read. `variable` is the value of
-    CLAUDE_CODE_SKIP_PROMPT_HISTORY, which says the same.
+    The event of a request looks like any other, so the client's own command line is read.
     """
-    if variable.strip().lower() in ("1", "true", "yes", "on"):
+    if "transcript_path" in fields and not fields["transcript_path"]:
         return True
-    return b"--no-session-persistence" in _arguments(number)
+    skips = environment("CLAUDE_CODE_SKIP_PROMPT_HISTORY").strip().lower()
+    if skips in ("1", "true", "yes", "on"):
+        return True
+    return b"--no-session-persistence" in _arguments(environment("CLAUDE_PID"))
 
 
 def _arguments(number: str) -> "list[bytes]":

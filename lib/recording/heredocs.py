@@ -1,4 +1,8 @@
-"""The here-documents of a shell command. Their bodies are file contents, which are never kept."""
+"""Here-documents and patches in a command: contents of files, which are never kept."""
+
+BEGIN, END = "*** Begin Patch", "*** End Patch"
+
+_DIFF = ("+", "-", " ", "@@", "\\", "diff ", "index ", "new file", "deleted file", "rename ")
 
 
 def _delimiters(line: str) -> "list[tuple[str, bool]]":
@@ -20,10 +24,41 @@ def _delimiters(line: str) -> "list[tuple[str, bool]]":
     return found
 
 
-def without_heredocs(command: str) -> str:
-    """A shell command less the bodies of its here-documents."""
+def without_contents(command: str) -> str:
+    """A shell command less the bodies of its here-documents and the lines of its patches."""
+    return _without_heredocs(_without_diffs(_without_patches(command.replace("\r\n", "\n"))))
+
+
+def _without_patches(command: str) -> str:
+    head, *patches = command.split(BEGIN)
+    kept = [head]
+    for patch in patches:
+        _, end, behind = patch.partition(END)
+        kept += [BEGIN, " ", end, behind]
+    return "".join(kept)
+
+
+def _without_diffs(command: str) -> str:
+    """The command with the file names of a unified diff, and no line below them."""
+    if "\n+++ " not in command:
+        return command
+    kept: list[str] = []
+    inside = False
+    for line in command.split("\n"):
+        if line.startswith("+++ ") and kept and kept[-1].lstrip("'\"").find("--- ") >= 0:
+            inside = True
+            kept.append(line)
+        elif not (inside and (not line or line.startswith(_DIFF))):
+            inside = False
+            kept.append(line)
+        elif line.startswith("--- "):
+            kept.append(line)
+    return "\n".join(kept)
+
+
+def _without_heredocs(command: str) -> str:
     kept = []
-    lines = iter(command.replace("\r\n", "\n").split("\n"))
+    lines = iter(command.split("\n"))
     for line in lines:
         kept.append(line)
         for delimiter, tabs in _delimiters(line):

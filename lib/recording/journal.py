@@ -614,11 +614,23 @@ def clip(text: str, limit: int) -> str:
 
 
 _SECRET_SIGNS = (
-    "key token secret pass pwd auth bearer basic credential cookie private _pw -pw sig code= "
-    ":// -u --user --proxy-user sk- sk_ rk_ ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- xox "
-    "akia asia aroa aida aiza ya29 eyj npm_ pypi- hf_ sg. shp lin_api dop_v1 mysql mariadb "
-    "mongo login redis-cli"
+    "key|token|secret|pass|assword|pwd|auth|bearer|basic|cred|cookie|private|pw|read -|sig|code=|"
+    "://|-u|--user|otp|login|log in|sign in|-----begin|session|sid=|sid:|"
+    # programs that take a secret by a flag or a place
+    "curl|vault|mysql|mariadb|mongo|redis|openssl|twine|7z|zip|rar |ldap|rabbit|identified|doctl|"
+    "codecov|vercel|fly|sqlcmd|bcp |tsql|ipmi|mosquitto|snmp|cqlsh|beeline|hydra|smbclient|sqlplus|"
+    "oracle|lftp|/user|rman |expdp|impdp|sqlldr|rdesktop|freerdp|plink|bw |rclone|wpa_|crypt|snyk|"
+    "sudo -|sudo chp|kinit|gpg|create_user|create_super|http |https |xh |net user|config:set|"
+    "env:set|:5432:|:5433:|:6432:|:*:|pulumi|poetry|hatch|setuser|ssm|"
+    # prose of other languages
+    "contrase|senha|clave|kennwort|wachtwoord|mot de pas|парол|密码|パスワード"
 )
+_TOKEN_SIGNS = (
+    "sk- sk_ rk_ ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- gldt- glft- glsoat- glrt- glcbt- "
+    "glimt- glptt- GR1348941 hvs. AKIA ASIA AROA AIDA AGPA ANPA ABIA ACCA A3T AKC AP "
+    "xox xapp- eyJ SG."
+)
+_LONG = 32
 
 
 def masked(text: str, limit: int) -> str:
@@ -645,26 +657,26 @@ def masked(text: str, limit: int) -> str:
 def has_secret_sign(text: str) -> bool:
     """Whether `text` has one of the words without which `masked` changes nothing."""
     lowered = text.lower()
-    return any(sign in lowered for sign in _SECRET_SIGNS.split())
+    return any(sign in lowered for sign in _SECRET_SIGNS.split("|")) or _has_token_sign(text)
 
 
-_TOKEN_SIGNS = (
-    "sk- sk_ rk_ ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- xox AKIA ASIA AROA AIDA AIza ya29 eyJ "
-    "npm_ pypi- hf_ SG. shp lin_api dop_v1"
-)
+def _has_token_sign(text: str) -> bool:
+    """Whether `text` has the beginning of a token, or a long word that is not of small letters."""
+    if any(sign in text for sign in _TOKEN_SIGNS.split()):
+        return True
+    words = [word for word in text.replace("/", " ").split() if len(word) >= _LONG]
+    return any(word != word.lower() or set("0123456789") & set(word) for word in words)
 
 
 def masked_path(path: str) -> str:
     """`path` with tokens of a known shape masked: what else it says may well be a name."""
-    for sign in _TOKEN_SIGNS.split():
-        if sign in path:
-            from .secret_words import may_hold_token
+    if _has_token_sign(path):
+        from .secret_words import may_hold_token
 
-            if may_hold_token(path):
-                from .secret_patterns import mask_tokens
+        if may_hold_token(path):
+            from .secret_patterns import mask_tokens
 
-                path = mask_tokens(path)
-            break
+            path = mask_tokens(path)
     return path
 
 
@@ -711,10 +723,10 @@ def _call_facts(event: Event, project: str, base: str) -> "dict[str, Any]":
             break
     command = _text(given.get("command"))
     if command:
-        if "<<" in command:
-            from .heredocs import without_heredocs
+        if "<<" in command or "*** Begin Patch" in command or "\n+++ " in command:
+            from .heredocs import without_contents
 
-            command = without_heredocs(command)
+            command = without_contents(command)
         facts["command"] = masked(command, 900)
     for name in ("description", "url"):
         text = _text(given.get(name))
@@ -755,8 +767,11 @@ def _moment_facts(event: Event) -> "dict[str, Any]":
             facts["prompt"] = clip(event.fields["prompt_id"], 128)
         if prompt.startswith("<task-notification>"):
             facts["notification"] = True  # a background task ended: not a request of the user's
-        elif not _is_off_the_record(event):
-            facts["text"] = clip(masked(prompt, 8192)[:300], 3600)
+        else:
+            from .client_process import keeps_no_transcript
+
+            if not keeps_no_transcript(event.fields, environment):
+                facts["text"] = clip(masked(prompt, 8192)[:300], 3600)
     elif event.name == "SessionStart":
         client = environment("AI_AGENT")
         if client:
@@ -771,17 +786,6 @@ def _moment_facts(event: Event) -> "dict[str, Any]":
     if type(tasks) is list and tasks:
         facts["background_tasks"] = len(tasks)
     return facts
-
-
-def _is_off_the_record(event: Event) -> bool:
-    """Whether the client keeps no transcript of this session: then no request is kept here."""
-    from .client_process import keeps_no_transcript
-
-    if "transcript_path" in event.fields and not event.fields["transcript_path"]:
-        return True
-    return keeps_no_transcript(
-        environment("CLAUDE_PID"), environment("CLAUDE_CODE_SKIP_PROMPT_HISTORY")
-    )
 
 
 def facts_of(event: Event, project: str) -> "list[dict[str, Any]]":

@@ -137,10 +137,31 @@ MUTATIONS = (
         "tests/test_large_events.py",
     ),
     Mutation(
+        "a patch in a command is cut",
+        "lib/recording/heredocs.py",
+        '        kept += [BEGIN, " ", end, behind]\n',
+        "        kept += [BEGIN, patch]\n",
+        "tests/test_journal.py",
+    ),
+    Mutation(
+        "a value that stands for another is kept",
+        "lib/recording/secret_values.py",
+        "    return not _is_reference(value, behind)\n",
+        "    return True\n",
+        "tests/test_secret_values.py",
+    ),
+    Mutation(
+        "a long word of a known form is masked without a name",
+        "lib/recording/secret_words.py",
+        "    if may_hold_token(text):\n",
+        "    if False:\n",
+        "tests/test_secret_patterns.py",
+    ),
+    Mutation(
         "what may hold a secret meets the patterns",
         "lib/recording/secret_words.py",
-        "        or any(_has_value(lowered, *place) for place in _names(lowered))\n",
-        "",
+        "    if _has_named_value(text, lowered):\n",
+        "    if False:\n",
         "tests/test_secret_patterns.py",
     ),
     Mutation(
@@ -412,10 +433,17 @@ MUTATIONS = (
         "tests/test_skills.py",
     ),
     Mutation(
+        "an administrator who lets no such hook run is named",
+        "lib/install/settings_files.py",
+        "            found.only = path\n",
+        "            pass\n",
+        "tests/test_doctor.py -k administrator",
+    ),
+    Mutation(
         "a client that keeps no transcript leaves no request",
         JOURNAL,
-        "        elif not _is_off_the_record(event):\n",
-        "        else:\n",
+        "            if not keeps_no_transcript(event.fields, environment):\n",
+        "            if True:\n",
         "tests/test_journal.py -k transcript",
     ),
     Mutation(

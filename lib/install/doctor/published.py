@@ -39,24 +39,35 @@ def check_published(subject: Subject) -> Finding:
 
 
 def _hatchling(project: str, place: str) -> tuple[str, str, str] | None:
-    """An sdist of hatchling holds every file but those of the top .gitignore."""
+    """An sdist of hatchling holds every file, less one .gitignore: it reads no nested one."""
     tables = _tables(f"{project}/pyproject.toml")
     backend = " ".join(tables.get("build-system", {}).get("build-backend", []))
     if backend != "hatchling.build":
         return None
     at = f"{project}/pyproject.toml"
     wanted: list[str] = []
-    excluded = _lines(f"{project}/.gitignore")
+    ignored = _lines(_gitignore(project))
+    excluded: list[str] = []
     for table, top in ((tables, "tool.hatch."), (_tables(f"{project}/hatch.toml"), "")):
         for name in (f"{top}build.targets.sdist", f"{top}build"):
             given = table.get(name, {})
             wanted += given.get("only-include", []) + given.get("include", [])
             wanted += given.get("packages", [])
             excluded += given.get("exclude", [])
-    if _covers(excluded, place) or (wanted and not _covers(wanted, place)):
+            ignored = [] if given.get("ignore-vcs") == ["true"] else ignored
+    if _covers(ignored + excluded, place) or (wanted and not _covers(wanted, place)):
         return None
     mend = f'add exclude = ["/{_top(place)}"] to [tool.hatch.build.targets.sdist] in {at}'
     return f"an sdist that hatchling builds by {at} would hold {place}", mend, MEND
+
+
+def _gitignore(folder: str) -> str:
+    """The .gitignore that hatchling reads: the next one upwards, as far as the repository goes."""
+    while folder and not os.path.isfile(f"{folder}/.gitignore"):
+        if os.path.exists(f"{folder}/.git"):
+            break
+        folder = folder.rpartition("/")[0]
+    return f"{folder}/.gitignore"
 
 
 def _manifest(project: str, place: str) -> tuple[str, str, str] | None:
@@ -211,7 +222,10 @@ def _lines(path: str) -> list[str]:
 
 
 def _tables(path: str) -> dict[str, dict[str, list[str]]]:
-    """The texts and lists of texts in a TOML file, by table and key: Python 3.9 has no parser."""
+    """What a TOML file says by table and key: texts, lists of texts, and `true`.
+
+    Python 3.9 has no parser of TOML.
+    """
     found: dict[str, dict[str, list[str]]] = {}
     table, key, opened = "", "", False
     for line in _lines(path):
@@ -224,6 +238,7 @@ def _tables(path: str) -> dict[str, dict[str, list[str]]]:
         text = entry[2] if begins and entry else line
         if opened or begins:
             texts = [one or other for one, other in _TEXT.findall(text)]
+            texts += ["true"] if text.startswith("true") else []
             found.setdefault(table, {}).setdefault(key, []).extend(texts)
         opened = (opened or (begins and text[:1] == "[")) and "]" not in _TEXT.sub("", text)
     return found

@@ -22,7 +22,7 @@ _TAIL = 400
 _PORTION = 32
 """Elements of a list that are looked at together first."""
 
-_NEXT = "something' something\" something"
+_NEXT = "s0me7Hing9Qx2vKp4Rt6 something' something\" something"
 """What no pattern takes for a secret but for what is before it: a label, or an open quote."""
 
 
