@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from lib.install import json_edit
 from lib.install.json_edit import Malformed
-from tests.test_registered import SLOW, files
+from tests.test_registered import files
 
 
-@SLOW
 @given(st.text(max_size=30) | files())
 @example("[1,2")
 @example('{"a":1,}')

@@ -34,7 +34,7 @@ written in two ways, and its last text have more quotes than these, members befo
 _READ = frozenset(
     b"agentId agent_id agent_type backgroundTaskId command cwd description error file_path "
     b"hook_event_name notebook_path path permission_mode prompt prompt_id reason session_id source "
-    b"status tool_name tool_use_id trigger type url".split()
+    b"status tool_name tool_use_id transcript_path trigger type url".split()
 )
 """The members of which a record keeps something."""
 
