@@ -211,7 +211,7 @@ class Hooks:
     def directory(self) -> Path:
         """The project's state directory."""
         chosen = self.environment.get("WORKFLOW_STATE_DIR")
-        return Path(chosen) if chosen else state_directory(self.home, self.project)
+        return self.project / chosen if chosen else state_directory(self.home, self.project)
 
     def choose(self) -> None:
         """From now on the state lies in a directory of the user's choice: there the key decides."""

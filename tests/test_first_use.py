@@ -117,7 +117,7 @@ class TestKey:
     def test_one_whose_maker_was_killed_is_made_anew(self, path, monkeypatch):
         monkeypatch.setattr(first_use, "KEY_SECONDS", 0)
         Path(path).parent.mkdir()
-        Path(path).write_bytes(b"short")
+        Path(path).write_bytes(b"")
         Path(path).chmod(0o600)
         key = journal.read_key(make=True)
         assert len(key) == 32

@@ -57,14 +57,18 @@ def _homes() -> set[str]:
 # --- its state ---------------------------------------------------------------------------------
 
 
-def state_of(project: str) -> str:
+def state_of(project: str, chosen: str = "") -> str:
     """Where a project's state lies, or will lie: nothing is made or moved here.
+
+    `chosen` is a path from the project on, where the user named one.
 
     A project that was moved still has its state under the old path, until a session starts. So
     has one whose state the first version kept in the project.
     """
-    entry = journal.project_entry(project)
+    entry = f"{project}/{chosen}" if chosen else journal.project_entry(project)
     PROJECTS[entry] = project
+    if chosen:
+        return entry
     if not os.path.isdir(entry):
         return moved_state(project) or earlier_state(project) or entry
     return entry

@@ -19,6 +19,7 @@ from ..disk.durable import (
     sync_parent,
 )
 from . import journal
+from .project_file import PROJECTS
 
 PASSING = (EINTR, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC)
 """What may be otherwise at the next call: it does not say that no key can be had."""
@@ -56,11 +57,9 @@ def initialize(directory: str) -> None:
     refuse_other(directory)
     if os.path.isdir(directory + "/sessions"):
         return
+    if not os.path.lexists(PROJECTS.get(directory, "/")):
+        raise journal.Unusable(f"the project directory {PROJECTS[directory]} does not exist")
     if journal.at_home(directory):
-        from .project_file import PROJECTS
-
-        if not os.path.lexists(PROJECTS.get(directory, "/")):
-            raise journal.Unusable(f"the project directory {PROJECTS[directory]} does not exist")
         _initialize_home()
     make_directories(directory, 0o700)
     state = os.open(directory, journal.DIRECTORY)
@@ -115,11 +114,18 @@ def refuse_other(directory: str) -> None:
 
 
 def is_state(directory: str) -> bool:
-    """Whether the README of a directory is ours."""
+    """Whether a directory has our README or, where that was damaged, the rest of ours."""
+    if _begins(directory + "/README", SIGN):
+        return True
+    folders = [os.path.isdir(f"{directory}/{name}") for name in ("keys", "sessions")]
+    return all(folders) and _begins(directory + "/.gitignore", GITIGNORE)
+
+
+def _begins(path: str, text: bytes) -> bool:
     try:
-        descriptor = os.open(directory + "/README", journal.READ)
+        descriptor = os.open(path, journal.READ)
         try:
-            return os.read(descriptor, len(SIGN)) == SIGN
+            return os.read(descriptor, len(text)) == text
         finally:
             os.close(descriptor)
     except OSError:
@@ -160,11 +166,11 @@ def make_key(path: str) -> bytes:
 
 
 def _key_of_another(path: str) -> bytes:
-    """The key that another process is making. One whose maker was killed is made anew."""
+    """The key that another process is making. An empty one is made anew."""
     give_up = time.monotonic() + KEY_SECONDS
     while True:
         key = journal.read_key()
-        if key or os.stat(path).st_size >= len(os.urandom(32)):
+        if key or os.stat(path).st_size:
             return key
         if time.monotonic() > give_up:
             replace(path, os.urandom(32))

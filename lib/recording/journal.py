@@ -347,13 +347,13 @@ def find_project(cwd: str = "") -> str:
 def find_state(project: str) -> str:
     """The path of a project's state directory: WORKFLOW_STATE_DIR, or its place at home."""
     override = environment("WORKFLOW_STATE_DIR")
-    if override:
-        return override if override[0] == "/" else f"{project}/{override}"
+    if override[:1] == "/":
+        return override
     if not project:
         raise Unusable("/ is no project: work in a directory of its own, or set WORKFLOW_STATE_DIR")
     from .find_project import state_of
 
-    return state_of(project)
+    return state_of(project, override)
 
 
 def descend(parent: int, name: str, mode: int = 0) -> int:
@@ -443,7 +443,7 @@ def read_key(make: bool = False) -> bytes:
             ) from None
         return b""
     private = status.st_mode & 0o170077 == 0o100000 and status.st_uid == os.geteuid()
-    if private and make and len(key) < 32:  # its maker is at work, or was killed there
+    if private and make and not key:  # its maker is at work, or was killed there
         from .first_use import make_key
 
         return make_key(path)

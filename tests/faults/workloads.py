@@ -55,6 +55,8 @@ class Step:
         """cwd, env and input of the process, for subprocess.run."""
         project = str(root / "project")
         env = {"PATH": os.defpath, "HOME": str(root / "home"), "CLAUDE_PROJECT_DIR": project}
+        # A world is copied from place to place, and at home a state is named after the place.
+        env["WORKFLOW_STATE_DIR"] = ".claude/state"
         data = json.dumps({**self.event, "cwd": "{project}"}) if self.event else ""
         return {
             "cwd": project,
@@ -533,7 +535,8 @@ def stale(root: Path) -> list[str]:
             if not (name in known or document or name.endswith(".jsonl")):
                 found.append(str(path.relative_to(root)))
     for parent, _, files in os.walk(root / "home"):
-        found += [os.path.join(parent, name) for name in files if name not in ("key", LINK)]
+        kept = ("key", LINK, ".gitignore", "README")
+        found += [os.path.join(parent, name) for name in files if name not in kept]
     for name in (".gitignore", "README"):
         if not (state / name).read_bytes().endswith(b"\n"):
             found.append(f"{name}, cut short,")

@@ -85,6 +85,11 @@ def assert_harmless(context: str) -> None:
     assert len(context) <= 2000
 
 
+CHOSEN = {"WORKFLOW_STATE_DIR": ".claude/state"}
+"""A directory in the project, which others may have a hand in: what lies at home they cannot reach.
+"""
+
+
 @dataclass
 class Place(Hooks):
     """A project with a past. `victim` is a neighbour's directory beside it."""
@@ -230,7 +235,7 @@ def _past(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (base / name).mkdir()
     (base / "victim" / "secret").write_text("untouched\n")
     (base / "victim" / "notes.jsonl").write_text("untouched\n")
-    hooks = Hooks(base / "project", base / "home", python=sys.executable)
+    hooks = Hooks(base / "project", base / "home", dict(CHOSEN), python=sys.executable)
     hooks.start(PAST)
     hooks.prompt(PAST, "write kept.py")
     hooks.call(PAST, "Write", "t1", {"file_path": str(base / "project" / "kept.py")})
@@ -244,7 +249,7 @@ def place(_past: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place
     base = tmp_path / "place"
     shutil.copytree(_past, base, symlinks=True)
     monkeypatch.setenv("HOME", str(base / "home"))
-    return Place(base / "project", base / "home", base=base)
+    return Place(base / "project", base / "home", dict(CHOSEN), base=base)
 
 
 @pytest.fixture
