@@ -43,7 +43,8 @@ def start(event: journal.Event) -> str:
         context, notice = _told(event, state)
     except (StateError, journal.Unusable, OSError) as error:
         context = ""
-        notice = f"this start told Claude nothing: {error}; `workflow-state doctor` looks further"
+        cause = str(error)[:400]  # a path may be as long as the environment
+        notice = f"this start told Claude nothing: {cause}; `workflow-state doctor` looks further"
     _print(context, notice)
     try:
         if state:

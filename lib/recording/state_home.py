@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import stat
 
+from . import journal
+from .first_use import PASSING
+
 
 def search(base: str) -> str:
     """`workflow-state` in the first directory that can be this user's; "" for none.
@@ -42,5 +45,7 @@ def _owner(path: str) -> tuple[int, str]:
             return status.st_uid if stat.S_ISDIR(status.st_mode) else -1, path
         except (FileNotFoundError, NotADirectoryError):
             path = path[: path.rfind("/")] or "/"
-        except OSError:
+        except OSError as error:
+            if error.errno in PASSING:  # else a record would be signed with no key
+                raise journal.Unusable(f"{path}: {error.strerror}") from None
             return -1, path

@@ -311,15 +311,22 @@ class JsonFiles(Unshared):
     # --- words ---
 
     def folder(self, collection: str) -> str:
-        """The folder of a collection; "" for the state directory itself."""
+        """The folder of a collection; "" for the state directory itself. Raises OSError."""
         if collection != KEYS:
             return collection
-        # The first version kept the keys beside its README.
-        apart = os.path.isdir(f"{self.directory}/{KEYS}")
-        return KEYS if apart or not os.path.lexists(f"{self.directory}/README") else ""
+        try:
+            os.stat(f"{self.directory}/{KEYS}")
+        except (FileNotFoundError, NotADirectoryError):
+            if os.path.lexists(f"{self.directory}/README"):
+                return ""  # the first version kept the keys beside its README
+        return KEYS
 
     def _path(self, collection: str, file: str) -> str:
-        return os.path.join(self.directory, self.folder(collection), file)
+        try:
+            folder = self.folder(collection)
+        except OSError:
+            folder = collection  # the path is for a message about that
+        return os.path.join(self.directory, folder, file)
 
     def failed(self, error: OSError, collection: str) -> StoreError:
         """The error of a call in a collection's folder, in this family's words."""

@@ -141,6 +141,7 @@ class Workload:
     again     the one that comes after it, in another process, with the same work
     whole     all keys and the session's phase and files belong together: all old or all new
     session   the session whose live state belongs to them
+    in_parts  what a fault cuts short may be done in part, and the same again does the rest
     """
 
     before: tuple[Step, ...]
@@ -150,6 +151,7 @@ class Workload:
     session: str = ""
     git: bool = False
     aged: int = 0
+    in_parts: bool = False
 
 
 WORKLOADS = {
@@ -217,6 +219,7 @@ WORKLOADS = {
         under("of another", (*WORKED, *SAVED, verb("checkpoint", "good"))),
         verb("trust"),
         verb("trust"),
+        in_parts=True,
     ),
     "prune": Workload((*WORKED, STOP), verb("prune"), verb("prune"), aged=3),
 }
@@ -396,7 +399,8 @@ def told_of(records: list[dict]) -> list[dict]:
     Those of fingerprints alone are left out: what cannot be read now is read at the next stop.
     """
     marks = {"v", "at", "event", "fingerprints"}
-    return [kept(record) for record in records if record.keys() != marks]
+    counted = [record for record in records if record["event"] != "Adopted"]
+    return [kept(record) for record in counted if record.keys() != marks]
 
 
 def forgive_torn_tails(seen: dict) -> None:
@@ -424,6 +428,8 @@ def judge_session(prepared: Prepared, seen: dict, stem: str, acknowledged: bool)
     if not acknowledged and added and "continues" not in added[0] and wanted:
         # A start that could not read what it would continue says so, and begins anew.
         wanted[0].pop("continues", None)
+    if prepared.workload.in_parts and not acknowledged:
+        return [] if all(each in wanted for each in added) else troubles  # the same again does all
     if added != wanted[: len(added)]:
         troubles.append(Trouble("mixed", f"{stem}: {added} is no beginning of {wanted}"))
     if acknowledged and added != wanted:

@@ -90,6 +90,12 @@ CHOSEN = {"WORKFLOW_STATE_DIR": ".claude/state"}
 """
 
 
+def refused(done: Outcome) -> bool:
+    """Whether a hook said that it could not do its work; a start exits 0 and says so to the user."""
+    started = ("told Claude nothing", "could not be recorded")
+    return done.code == 1 or any(words in done.message for words in started)
+
+
 @dataclass
 class Place(Hooks):
     """A project with a past. `victim` is a neighbour's directory beside it."""

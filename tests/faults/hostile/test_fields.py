@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from tests.faults.hostile.conftest import EVENTS, PAST, Place
+from tests.faults.hostile.conftest import EVENTS, PAST, Place, refused
 
 ROW = "hostile input"
 
@@ -197,7 +197,7 @@ def test_an_unusable_project_directory_is_refused_in_one_line(place, neighbourho
     neighbourhood()
     for event in EVENTS:
         done = place.run(event, {}, env=_project(place, project(place))).keeps_the_contract()
-        assert done.code == 1
+        assert refused(done)
     assert place.sessions() == {PAST}
     place.loses_nothing()
 
@@ -216,7 +216,7 @@ def test_b44_a_cwd_of_the_root_makes_no_state_there(place: Place, neighbourhood)
     neighbourhood()
     env = {name: value for name, value in place.env().items() if name != "CLAUDE_PROJECT_DIR"}
     for event in EVENTS:
-        assert place.run(event, {"cwd": "/"}, env=env, cwd="/").keeps_the_contract().code == 1
+        assert refused(place.run(event, {"cwd": "/"}, env=env, cwd="/").keeps_the_contract())
     assert not os.path.exists("/.claude")
     place.loses_nothing()
 

@@ -15,7 +15,7 @@ import pytest
 from lib.errors import StoreError
 from lib.recording import journal
 from tests.conftest import absent
-from tests.faults.hostile.conftest import EVENTS, PAST, Place
+from tests.faults.hostile.conftest import EVENTS, PAST, Place, refused
 
 ROW = "hostile input"
 
@@ -109,7 +109,7 @@ def test_a_folder_that_leads_elsewhere_is_refused(place: Place, neighbourhood, f
             continue
         assert done.context == ""
         if event == "Stop" or folder != ".claude/state/checkpoints":
-            assert done.code == 1
+            assert refused(done)
     assert sorted(os.listdir(place.victim)) == ["notes.jsonl", "secret"]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.hostile.conftest import PAST, Place
+from tests.faults.hostile.conftest import CHOSEN, PAST, Place
 
 ROW = "hostile input"
 
@@ -93,7 +93,7 @@ SECRETS = {
     "E42 a GitHub app's token": "ghu_abcdefghijklmnopqrstuvwxyz0123456789",
     "E45 a JWT": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abcdefghijkl",
     "a PyPI token": "pypi-AgEIcHlwaS5vcmcCJDAwMDAwMDAw",
-    "a Hugging Face token": "hf_abcdefghijklmnopqrstuvwx",
+    "a Hugging Face token": "hf_" + "aBcDeFgHiJkLmNoPqRsTuVwXyZabQwErTy",
     "an Anthropic key": "sk-ant-api03-abcdefghijklmnopqrst0123",
     "a Slack token": "xoxb-123456789012-abcdefgh",
     "a Stripe key": "rk_live_abcdefghijkl0123",
@@ -180,7 +180,7 @@ def test_no_text_keeps_a_hook_from_recording_within_its_deadline(place: Place, t
 @pytest.fixture
 def clone(place: Place, tmp_path: Path) -> Place:
     """A project that arrives with the state of another user, of another key."""
-    theirs = Place(place.project, tmp_path / "their-home", base=place.base)
+    theirs = Place(place.project, tmp_path / "their-home", dict(CHOSEN), base=place.base)
     theirs.home.mkdir()
     shutil.rmtree(place.directory)
     theirs.tell("theirs")
