@@ -131,7 +131,7 @@ def test_an_interruption_takes_it_away(long):
         for _ in range(20):
             file.write(data)
     with at_a_terminal(long, 0, "status") as terminal:
-        terminal.until("reading the journal: [1-9]")
+        terminal.until(r"reading the journal: [1-9]\d? %")
         terminal.type("\x03")
         assert terminal.wait() == 130
     assert terminal.shown.rpartition("\x1b[K")[2].replace("^C", "").strip() == ""

@@ -162,7 +162,7 @@ class Sessions:
             if most is not None and size - folding.offset > most:
                 folding.skip(size - most)
             elif self._until != NEVER and size - folding.offset > TAIL:
-                folding.read(size - TAIL, self._until)
+                folding.read(size - TAIL, self._until, self._report_to(size))
                 if not folding.incomplete:
                     self._stand(session, folding)
                 if folding.stopped:
