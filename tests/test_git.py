@@ -619,3 +619,24 @@ def test_names_that_are_no_utf_8_pass_through_everything(turn):
     published = json.loads((turn.directory / "keys/files_processed.json").read_text())
     assert published["value"] == ["a\udcff.txt"]
     assert '"a%ED%B3%BF.txt"' in turn.start("new")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("diff.orderFile", "/nowhere/order"),
+        ("log.showSignature", "true"),
+        ("status.renames", "copies"),
+        ("color.ui", "always"),
+    ],
+)
+def test_no_setting_of_the_users_changes_what_is_found(turn, monkeypatch, name, value):
+    """Each is in the user's own configuration, which git reads from the home directory."""
+    monkeypatch.setenv("HOME", str(turn.home))
+    (turn.project / "new.txt").write_text("n")
+    before = worktree.changed_since(str(turn.project), 0)
+    assert before["created"] == ["new.txt"]
+    assert before["changed"] != []
+    section, _, key = name.partition(".")
+    (turn.home / ".gitconfig").write_text(f"[{section}]\n{key} = {value}\n")
+    assert worktree.changed_since(str(turn.project), 0) == before

@@ -47,17 +47,31 @@ def repository_of(project: str) -> str:
     return ""
 
 
+_ALONE = [
+    part
+    for setting in (
+        "core.fsmonitor=false",  # it and the hooks are programs that the repository names
+        "core.hooksPath=/dev/null",
+        "protocol.allow=never",  # in a partial clone git would fetch what is missing
+        "status.renames=false",
+        "log.showSignature=false",
+        "diff.orderFile=/dev/null",
+    )
+    for part in ("-c", setting)
+]
+"""Settings that keep git off the network, and the user's own from changing what it says."""
+
+
 def _git(repository: str, arguments: list[str], seconds: float) -> bytes | None:
     """What git prints; None when it is not there, fails, or takes too long."""
     import subprocess  # as costly as the rest of a stop, and most turns need no git
 
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     environment.update(GIT_OPTIONAL_LOCKS="0", GIT_TERMINAL_PROMPT="0", LC_ALL="C")
+    environment["GIT_NO_LAZY_FETCH"] = "1"
     # Where the `.git` found is none after all, git must not go on to a repository above it.
     environment["GIT_CEILING_DIRECTORIES"] = os.path.dirname(os.path.realpath(repository))
-    # A file system monitor and hooks are programs that the repository names: not run here.
-    alone = ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
-    command = ["git", "-C", repository, *alone, *arguments]
+    command = ["git", "-C", repository, *_ALONE, *arguments]
     try:
         return subprocess.run(
             command,
