@@ -209,7 +209,9 @@ def test_a_client_that_is_terminated_in_mid_tool_left_everything(claude):
 def test_a_client_that_keeps_no_transcript_leaves_no_request(claude):
     claude.mock.script(claude.write("a.py"), "Done.", "Going on.")
     first = claude.run("Make a.py in confidence", "--no-session-persistence")
-    assert [each for each in claude.home.rglob("*.jsonl") if first.session in each.name] == []
+    assert [
+        each for each in (claude.home / ".claude").rglob("*.jsonl") if first.session in each.name
+    ] == []
     assert claude.show(first.session)["last_request"] in (None, "")
     after = claude.run("Go on")
     assert "a.py" in after.told()
