@@ -219,7 +219,7 @@ def test_whatever_would_be_masked_may_hold_a_secret(text):
 
 # What a pattern makes up is short enough to be read as it is.
 QUICK = settings(
-    max_examples=10, deadline=None, database=None, derandomize=True, phases=[Phase.generate]
+    max_examples=15, deadline=None, database=None, derandomize=True, phases=[Phase.generate]
 )
 PATTERNS = [re.compile(rule, re.IGNORECASE | re.DOTALL) for *_, rule in secret_patterns.RULES]
 
@@ -265,7 +265,7 @@ def test_no_half_of_a_secret_is_left_where_text_is_cut(secret, space, end):
     # What is masked early makes room, so that the text's end at 8,192 comes into the record.
     early = "-----BEGIN RSA PRIVATE KEY-----" + "A" * (end - 300) + "-----END RSA PRIVATE KEY-----"
     head = early if end > 1000 else ""
-    for back in range(len(secret) + 4):
+    for back in range(end % 3, len(secret) + 4, 3):  # the three ends have all of them
         filling = (f"x{space}" * end)[: end - len(head) - back - 1]
         text = f"{head}{filling}{space}{secret}{space}and what follows {space}" + "y " * 500
         assert len(f"{head}{filling}{space}") == end - back
