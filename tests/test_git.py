@@ -633,10 +633,12 @@ def test_names_that_are_no_utf_8_pass_through_everything(turn):
 def test_no_setting_of_the_users_changes_what_is_found(turn, monkeypatch, name, value):
     """Each is in the user's own configuration, which git reads from the home directory."""
     monkeypatch.setenv("HOME", str(turn.home))
+    monkeypatch.setattr(worktree, "GIT_SECONDS", 60)
     (turn.project / "new.txt").write_text("n")
-    before = worktree.changed_since(str(turn.project), 0)
+    since = time.time() - 3600
+    before = worktree.changed_since(str(turn.project), since)
     assert before["created"] == ["new.txt"]
     assert before["changed"] != []
     section, _, key = name.partition(".")
     (turn.home / ".gitconfig").write_text(f"[{section}]\n{key} = {value}\n")
-    assert worktree.changed_since(str(turn.project), 0) == before
+    assert worktree.changed_since(str(turn.project), since) == before

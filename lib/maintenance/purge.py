@@ -26,7 +26,8 @@ def purge(directory: str, dry_run: bool = False) -> dict[str, int]:
         is_ours = os.fstat(descriptor).st_uid == os.geteuid()
     finally:
         os.close(descriptor)
-    if not is_ours or not first_use.is_state(directory):
+    # What is removed whole must show by its README that it is ours.
+    if not is_ours or not first_use.begins(f"{directory}/README", first_use.SIGN):
         raise StoreError(
             f"{directory} does not look like a state directory of yours; nothing was changed"
         )

@@ -115,13 +115,13 @@ def refuse_other(directory: str) -> None:
 
 def is_state(directory: str) -> bool:
     """Whether a directory has our README or, where that was damaged, the rest of ours."""
-    if _begins(directory + "/README", SIGN):
+    if begins(directory + "/README", SIGN):
         return True
     folders = [os.path.isdir(f"{directory}/{name}") for name in ("keys", "sessions")]
-    return all(folders) and _begins(directory + "/.gitignore", GITIGNORE)
+    return all(folders) and begins(directory + "/.gitignore", GITIGNORE)
 
 
-def _begins(path: str, text: bytes) -> bool:
+def begins(path: str, text: bytes) -> bool:
     try:
         descriptor = os.open(path, journal.READ)
         try:
