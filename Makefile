@@ -1,6 +1,6 @@
 PYTHON ?= python3
 ARGS ?=
-# Tests side by side, as many as there are processors; why one was passed over is said at the end.
+# Tests side by side, one more than there are processors; why one was passed over is said at the end.
 PYTEST := -m pytest -n auto --dist worksteal -rs
 
 # What may differ from one Python to the next.

@@ -71,6 +71,12 @@ def pytest_configure() -> None:
             signal.signal(number, lambda *_: None)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: tests wait for disks and servers, too."""
+    return (os.cpu_count() or 1) + 1
+
+
 def absent(what: str) -> NoReturn:
     """A test needs what is not here: in CI it fails, elsewhere it is passed over."""
     (pytest.fail if os.environ.get("CI") else pytest.skip)(what)
