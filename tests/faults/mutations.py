@@ -542,7 +542,7 @@ MUTATIONS = (
     Mutation(
         "only a state directory is purged",
         "lib/maintenance/purge.py",
-        " or not first_use.is_state(directory)",
+        ' or not first_use.begins(f"{directory}/README", first_use.SIGN)',
         "",
         "tests/test_install.py -k purged",
     ),
