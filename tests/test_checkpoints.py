@@ -620,35 +620,6 @@ def test_a_restore_that_dies_half_way_is_seen_as_done_and_is_finished(kept, dire
     assert json.loads((directory / "keys/b.json").read_text())["value"] == "old"
 
 
-@pytest.mark.parametrize("call", ["replace", "unlink", "fsync"])
-def test_a_restore_killed_at_any_call_leaves_the_old_keys_or_the_new(kept, directory, call):
-    """Real ends of real processes: a child that leaves at its k-th call, for every k."""
-    old, new = {"a": "old", "goes": 1, "Both": 0}, {"a": "new", "newer": 1, "Both": 0}
-    give(kept, **old)
-    kept.checkpoint("c")
-    seen = []
-    for k in range(60):
-        give(kept, **new)
-        child = os.fork()
-        if not child:
-            real, calls = getattr(os, call), iter(range(60))
-            setattr(os, call, lambda *a, **o: os._exit(9) if next(calls) == k else real(*a, **o))
-            State(directory, "").restore_checkpoint("c")
-            os._exit(0)
-        died = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-        fresh = State(directory, "")
-        seen.append(all_keys(fresh))
-        assert seen[-1] in (old, new)
-        fresh.save_state("next", 1)
-        assert all_keys(fresh) == {**seen[-1], "next": 1}
-        assert not (directory / json_files.INTENT).exists()
-        if not died:
-            break
-    assert old in seen
-    assert seen[-1] == old
-    assert k > 1
-
-
 # --- sessions ---
 
 
