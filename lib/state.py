@@ -148,8 +148,9 @@ class State(Checkpoints):
             self._write(*files_records(value))
         else:
             document = {"value": value, "timestamp": journal.now()}
-            self.store.write(KEYS, key, self.store.sign(key, document))
-            self.view.publish({key: document})
+            with self.store.lock():
+                self.store.write(KEYS, key, self.store.sign(key, document))
+                self.view.publish({key: document})
 
     def load_state(self, key: str, default: Any = None) -> Any:
         """The value of a key, or `default` when there is none. Raises BadName and StateError."""
@@ -172,8 +173,10 @@ class State(Checkpoints):
                 f"{key} cannot be removed: session {self.session} recorded it; "
                 "`workflow-state phase auto` undoes a phase that was set"
             )
-        there = self.store.delete(KEYS, place.check_name(key, "key"))
-        self.view.publish({key: None})
+        place.check_name(key, "key")
+        with self.store.lock():
+            there = self.store.delete(KEYS, key)
+            self.view.publish({key: None})
         return there
 
     def keys(self) -> list[str]:

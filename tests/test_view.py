@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from lib.project import view as view_module
 from lib.state import State
+from lib.stores import KEYS
 from tests.conftest import Hooks, absent
 
 
@@ -61,6 +63,27 @@ def test_a_copy_that_is_older_than_the_key_is_no_edit(project):
     state.save_state("plan", 3)
     assert State().load_state("plan") == 3
     assert view(project, "plan").read_bytes() != old
+
+
+def test_a_copy_that_is_being_replaced_is_no_edit(project, monkeypatch):
+    """A reader meets each moment between the note, the new copy and the note before."""
+    state = State()
+    state.save_state("plan", 1)
+    real, seen = view_module.durable.replace, []
+
+    def looking(*arguments, **options):
+        seen.append(State().load_state("plan"))
+        real(*arguments, **options)
+        seen.append(State().load_state("plan"))
+
+    monkeypatch.setattr(view_module.durable, "replace", looking)
+    for value in (2, 3):
+        state.store.write(
+            KEYS, "plan", state.store.sign("plan", {"value": value, "timestamp": "x"})
+        )
+        seen.clear()
+        state.view.publish({"plan": {"value": value, "timestamp": "x"}})
+        assert set(seen) == {value}
 
 
 def test_a_restore_and_a_removal_reach_it(project):

@@ -33,6 +33,9 @@ SIZE_LIMIT = 16 << 20
 WRITTEN = "view.json"
 """The file of the state directory with the digests of the copies."""
 
+KEPT = 8
+"""Digests of one copy: a reader may have read a copy that was replaced since."""
+
 _MEMBERS = {"value", "timestamp"}
 
 
@@ -57,20 +60,39 @@ class View:
             return
         if folder is None:
             return
-        written = self._written()
         try:
-            for key, document in documents.items():
-                try:
-                    written[key] = self._put(folder, journal.stem(key) + ".json", document)
-                except OSError:
-                    pass  # a full disk, a directory of that name: the others may do
+            self._publish(folder, documents)
+        except OSError:
+            pass  # a full disk: what is there stays a copy that is known
         finally:
             os.close(folder)
-        kept = dumps({key: digest for key, digest in written.items() if digest})
-        try:
-            durable.replace(f"{self.directory}/{WRITTEN}", kept.encode() + b"\n", sync=False)
-        except OSError:
-            pass  # what is there is taken for an edit
+
+    def _publish(self, folder: int, documents: Mapping[str, Mapping[str, Any] | None]) -> None:
+        """Note what the copies will be, then write them: a reader between takes none for an edit.
+
+        The caller holds the store's lock.
+        """
+        written = self._written()
+        copies: dict[str, bytes] = {}
+        for key, document in documents.items():
+            file = journal.stem(key) + ".json"
+            if _is_there(folder, file) and not _is_copy(folder, file):
+                continue  # another tool's
+            copies[file] = b""
+            if document is not None:
+                copy = {"value": listed(document["value"]), "timestamp": document.get("timestamp")}
+                copies[file] = layout(copy).encode() + b"\n"
+                written[key] = [*written.get(key, ()), _digest(copies[file])][-KEPT:]
+        noted = dumps(written).encode() + b"\n"
+        durable.replace(f"{self.directory}/{WRITTEN}", noted, sync=False)
+        for file, data in copies.items():
+            try:
+                if data:
+                    durable.replace(file, data, folder, sync=False)
+                else:
+                    durable.remove(file, folder)
+            except OSError:
+                pass  # a directory of that name: the others may do
 
     def obstacle(self) -> str:
         """Why the project cannot hold the view; "" where it can."""
@@ -102,10 +124,10 @@ class View:
         if folder is None:
             return
         try:
-            for key, digest in written.items():
+            for key, digests in written.items():
                 file = journal.stem(key) + ".json"
                 found = _read(folder, file)
-                if found is not None and found[1] == digest:
+                if found is not None and found[1] in digests:
                     durable.discard(file, folder)
             if set(os.listdir(folder)) == {".gitignore", "README"} and _is_readme(folder):
                 for name in (".gitignore", "README"):
@@ -118,14 +140,16 @@ class View:
             except OSError:
                 return  # settings and the like
 
-    def _written(self) -> dict[str, str]:
-        """The digest of each copy as it was written here."""
+    def _written(self) -> dict[str, list[str]]:
+        """The digests of each copy as it was written here, or is about to be, the last ones."""
         try:
             with open(f"{self.directory}/{WRITTEN}", "rb") as file:
                 found = loads(file.read().decode())
         except (OSError, ValueError, RecursionError):
             return {}
-        return found if isinstance(found, dict) else {}
+        if not isinstance(found, dict):
+            return {}
+        return {key: each for key, each in found.items() if isinstance(each, list)}
 
     def edited(self, key: str, document: Mapping[str, Any] | None) -> dict[str, Any] | None:
         """What a person wrote in the place of a key's copy; None for nothing.
@@ -149,7 +173,7 @@ class View:
             return None
         value, digest = found
         before = self._written().get(key)
-        is_edit = digest != before if before else document is None
+        is_edit = digest not in before if before else document is None
         return value if is_edit else None
 
     def _open(self, make: bool) -> int | None:
@@ -191,18 +215,6 @@ class View:
 
         common = common_directory(self.project)
         return bool(common) and os.path.lexists(common + "/refs/stash")
-
-    def _put(self, folder: int, file: str, document: Mapping[str, Any] | None) -> str:
-        """Write or remove a copy; returns the digest of what is there now, "" for nothing."""
-        if _is_there(folder, file) and not _is_copy(folder, file):
-            return ""  # another tool's
-        if document is None:
-            durable.remove(file, folder)
-            return ""
-        copy = {"value": listed(document["value"]), "timestamp": document.get("timestamp")}
-        data = layout(copy).encode() + b"\n"
-        durable.replace(file, data, folder, sync=False)
-        return _digest(data)
 
 
 def _is_there(folder: int, name: str) -> bool:
