@@ -7,12 +7,14 @@ import os
 import pwd
 import shutil
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from lib.recording import first_use, journal, state_home
+from lib.disk import locks
+from lib.recording import journal, state_home
 from tests.conftest import ROOT, Hooks, absent
 
 BY_HAND = '{"tool_name": "Write", "tool_input": {"file_path": "a.py"}}'
@@ -114,14 +116,27 @@ class TestKey:
             found = list(pool.map(lambda _: journal.read_key(make=True), range(64)))
         assert set(found) == {Path(path).read_bytes()}
 
-    def test_one_whose_maker_was_killed_is_made_anew(self, path, monkeypatch):
-        monkeypatch.setattr(first_use, "KEY_SECONDS", 0)
+    @pytest.mark.parametrize("size", [0, 31])
+    def test_one_that_was_cut_short_is_made_anew(self, path, size):
         Path(path).parent.mkdir()
-        Path(path).write_bytes(b"")
+        Path(path).write_bytes(b"k" * size)
         Path(path).chmod(0o600)
         key = journal.read_key(make=True)
         assert len(key) == 32
         assert Path(path).read_bytes() == key
+
+    def test_one_that_is_being_made_is_waited_for(self, path):
+        """Its maker has the lock, and has not written yet."""
+        Path(path).parent.mkdir()
+        Path(path).touch(0o600)
+        folder = os.open(os.path.dirname(path), os.O_RDONLY)
+        assert locks.lock(folder, otherwise=False)
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(journal.read_key, make=True)
+            time.sleep(0.05)
+            Path(path).write_bytes(b"k" * 32)
+            os.close(folder)
+            assert waiting.result() == b"k" * 32
 
     def test_reading_makes_none(self, path):
         assert journal.read_key() == b""

@@ -6,18 +6,17 @@ In a file of its own because nearly every call finds it all there.
 from __future__ import annotations
 
 import os
-import time
 from errno import EINTR, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC
 
 from ..disk.durable import (
-    CREATE,
     TEMPORARY,
-    discard,
     make_directories,
     make_directory,
     replace,
-    sync_parent,
+    sync_directory,
+    write_new,
 )
+from ..disk.locks import Busy, wait
 from . import journal
 from .project_file import PROJECTS
 
@@ -42,6 +41,7 @@ _ALLOWED = ("keys", ".gitignore", "README", "lost+found", ".lock")
 _OURS = (TEMPORARY, "state.sqlite3")
 """What a directory may hold that is about to become a state directory, and how its names begin."""
 
+KEY_BYTES = 32
 KEY_SECONDS = 1.0
 """How long a key that another process is making may take."""
 
@@ -138,24 +138,20 @@ def begins(path: str, text: bytes) -> bool:
 def make_key(path: str) -> bytes:
     """Make the user's key, and return it; of two processes that make it at once, the first one's.
 
-    b"" where it cannot be made. Raises Unusable where that may be otherwise at the next call.
+    One that a kill or a power cut left short was never used, and is made anew. b"" where it cannot
+    be made. Raises Unusable where that may be otherwise at the next call.
     """
+    home, name = os.path.split(path)
     try:
         _initialize_home()
+        folder = os.open(home, journal.DIRECTORY)
         try:
-            descriptor = os.open(path, CREATE, 0o600)
-        except FileExistsError:
-            return _key_of_another(path)
-        key = os.urandom(32)
-        try:
-            written = os.write(descriptor, key)
-            os.fsync(descriptor)
+            wait(folder, home, KEY_SECONDS)
+            _write_key(name, folder)
         finally:
-            os.close(descriptor)
-        if written != len(key):
-            discard(path)
-            raise OSError(ENOSPC, os.strerror(ENOSPC), path)
-        sync_parent(path)  # lost with power, it would make all that was signed with it foreign
+            os.close(folder)
+    except Busy as error:
+        raise journal.Unusable(str(error)) from None
     except OSError as error:
         if error.errno in PASSING:
             raise journal.Unusable(
@@ -165,14 +161,11 @@ def make_key(path: str) -> bytes:
     return journal.read_key()  # b"" where the file system lets others read it
 
 
-def _key_of_another(path: str) -> bytes:
-    """The key that another process is making. An empty one is made anew."""
-    give_up = time.monotonic() + KEY_SECONDS
-    while True:
-        key = journal.read_key()
-        if key or os.stat(path).st_size:
-            return key
-        if time.monotonic() > give_up:
-            replace(path, os.urandom(32))
-            return journal.read_key()
-        time.sleep(0.01)
+def _write_key(name: str, folder: int) -> None:
+    """Write the key, if it is not whole."""
+    try:
+        write_new(name, os.urandom(KEY_BYTES), folder)
+        sync_directory(folder)  # lost with power, it would make all signed with it foreign
+    except FileExistsError:
+        if os.stat(name, dir_fd=folder).st_size < KEY_BYTES:
+            replace(name, os.urandom(KEY_BYTES), folder)

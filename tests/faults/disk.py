@@ -64,6 +64,9 @@ class File:
                 ends = {len(old) + more * piece // PIECES for piece in range(1, PIECES)}
                 ends |= {len(old) + 1, len(new) - 1}
                 found += [new[:end] for end in sorted(ends) if len(old) < end < len(new)]
+            elif len(new) == len(old):
+                changed = [place for place in range(len(new)) if new[place] != old[place]]
+                found += [new[:place] + old[place:] for place in changed[len(changed) // 2 :][:1]]
             found.append(new)
         size = len(self.content)
         zeroed = [each + bytes(size - len(each)) for each in found if len(each) < size]
@@ -154,6 +157,13 @@ class Disk:
         start = len(file.content) if place is None else place
         file.since.append(file.content[:start] + data + file.content[start + len(data) :])
         self._open[number] = (file, place if place is None else start + len(data))
+        return True
+
+    def _pwrite64(self, call: Call) -> bool:
+        file, _ = self._open[int(call.given.partition("<")[0])]
+        data = bytes.fromhex(_PATH.search(call.given)[2].replace("\\x", ""))[: call.result]
+        start = int(call.given.rpartition(", ")[2], 0)
+        file.since.append(file.content[:start] + data + file.content[start + len(data) :])
         return True
 
     def _fsync(self, call: Call) -> bool:

@@ -249,6 +249,7 @@ class Hammer:
 def test_all_at_once_lose_nothing(number, bench, tally, request):
     root = Path(tempfile.mkdtemp(dir=bench.base))
     hooks = Hooks(root / "project", root / "home", python=PYTHON)
+    hooks.environment["WORKFLOW_STATE_DIR"] = ".claude/state"  # where the observer looks
     hooks.project.mkdir()
     hooks.home.mkdir()
     run_worker(hooks, "prepare", str(hooks.directory), str(AGED))
@@ -313,7 +314,7 @@ def test_a_restore_killed_at_any_moment_is_whole_for_the_next(hooks, tally, requ
         saved = verb(hooks, "save", "next", "1")
         if saved.returncode or (hooks.directory / ".restore.json").exists():
             troubles.append(Trouble("stuck", f"the next writer: {saved.stderr}"))
-        files = ours({path.stem: path for path in hooks.directory.glob("*.json")})
+        files = ours({path.stem: path for path in (hooks.directory / "keys").glob("*.json")})
         on_disk = {key: json.loads(path.read_text())["value"] for key, path in files.items()}
         if on_disk != seen:
             troubles.append(Trouble("mixed", f"{seen} became {on_disk}"))

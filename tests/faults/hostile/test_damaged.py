@@ -247,7 +247,10 @@ KEYS = {**CONTENTS, "E12 100 MB": None, "31 bytes": b"k" * 31, "33 bytes": b"k" 
 
 @pytest.mark.parametrize("data", KEYS.values(), ids=KEYS)
 def test_a_damaged_user_key_costs_no_record_and_tells_claude_nothing(place, data, monkeypatch):
-    """Whose records they are cannot be told any more, but they are all there."""
+    """Whose records they are cannot be told any more, but they are all there.
+
+    One that is too short was cut short while it was made, and is made anew.
+    """
     if data is None:
         _huge(place.key, 100)
     else:
@@ -256,7 +259,7 @@ def test_a_damaged_user_key_costs_no_record_and_tells_claude_nothing(place, data
         done = place.run(event, {}).keeps_the_contract()
         assert done.code == 0
         assert "kept.py" not in done.context
-    assert data is None or place.key.read_bytes() == data
+    assert data is None or len(data) < 32 or place.key.read_bytes() == data
     assert place.tell("later").message
     monkeypatch.setenv("WORKFLOW_STATE_TRUST", "all")
     assert {each["event"] for each in place.records("hostile")} >= set(EVENTS)
