@@ -6,7 +6,7 @@ In a file of its own because nearly every call finds it all there.
 from __future__ import annotations
 
 import os
-from errno import EINTR, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC
+from errno import EDQUOT, EFBIG, EINTR, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC
 
 from ..disk.durable import (
     TEMPORARY,
@@ -20,7 +20,7 @@ from ..disk.locks import Busy, wait
 from . import journal
 from .project_file import PROJECTS
 
-PASSING = (EINTR, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC)
+PASSING = (EDQUOT, EFBIG, EINTR, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC)
 """What may be otherwise at the next call: it does not say that no key can be had."""
 
 SIGN = b"Written by workflow-state"
