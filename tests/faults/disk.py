@@ -9,6 +9,7 @@ anywhere or filled with zeros. What ext4, xfs or btrfs leave is among that.
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -21,16 +22,17 @@ from .strace import Call
 Tree = dict[str, "bytes | None"]
 """A world by path: the bytes of each file, None for a directory."""
 
-SUBSETS = 10
+SUBSETS = 7
 """Up to so many changes of names that are not durable, every subset of them is an outcome.
 
 Beyond it: every prefix, all but any one, and any one alone.
 """
 
-COMBINED = 2048
+COMBINED = 512
 """Up to so many combinations, every state of a file meets every other's and every subset.
 
-Beyond it each file varies by itself, while the others are as old as they may be, or new.
+Beyond it every subset meets the files as old as they may be, and new; and each file varies by
+itself, while the others are old or new, and the changes of names all missing or all there.
 """
 
 PIECES = 16
@@ -236,10 +238,9 @@ class Disk:
         files = [node for node in self._files() if node.since]
         states = [file.outcomes() for file in files]
         subsets = _subsets(self._changes)
-        for chosen in _combinations(states, COMBINED // len(subsets)):
+        for subset, chosen in _combinations(subsets, states):
             contents = dict(zip(files, chosen))
-            for subset in subsets:
-                yield dict(_walk(self._top, "", subset, contents))
+            yield dict(_walk(self._top, "", subset, contents))
 
     def _files(self) -> list[File]:
         """Every file that has, had or may have a name."""
@@ -274,17 +275,20 @@ def _subsets(changes: list[Change]) -> list[tuple[Change, ...]]:
     return [*prefixes, *lacking, *((change,) for change in changes)]
 
 
-def _combinations(states: list[list[bytes]], limit: int) -> Iterator[tuple[bytes, ...]]:
-    count = 1
-    for each in states:
-        count *= len(each)
-    if count <= limit:
-        yield from itertools.product(*states)
+def _combinations(
+    subsets: list[tuple[Change, ...]], states: list[list[bytes]]
+) -> Iterator[tuple[tuple[Change, ...], tuple[bytes, ...]]]:
+    """Which changes of names meet which state of each file, within `COMBINED`."""
+    if len(subsets) * math.prod(map(len, states)) <= COMBINED:
+        yield from itertools.product(subsets, itertools.product(*states))
         return
-    for others in (0, -1):
-        rest = [each[others] for each in states]
+    extremes = [tuple(each[others] for each in states) for others in (0, -1)]
+    yield from itertools.product(subsets, extremes)
+    for rest in extremes:
         for one, each in enumerate(states):
-            yield from ((*rest[:one], state, *rest[one + 1 :]) for state in each)
+            for state in each:
+                for subset in (subsets[0], max(subsets, key=len)):
+                    yield subset, (*rest[:one], state, *rest[one + 1 :])
 
 
 def _walk(

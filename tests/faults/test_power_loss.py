@@ -6,6 +6,7 @@ is made and looked at with the real code, and from some of them the work goes on
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -55,6 +56,9 @@ DURABLE = {
 }
 """Whose exit 0 is a promise that the work is on the disk; a tool's record promises no such thing."""
 
+VIEW = re.compile(r"project/\.claude/state/[^/]+\.json")
+"""The plain copies of keys, phase and files, and their temporary files."""
+
 ALONE = [name for name, workload in WORKLOADS.items() if not workload.git]
 """git writes in a process of its own, which is not recorded."""
 
@@ -78,14 +82,19 @@ def recorded(step: Step, root: Path) -> list[strace.Call]:
 
 
 def cuts(disk: Disk, calls: list[strace.Call]) -> Iterator[tuple[Tree, bool]]:
-    """Every distinct world after a cut, and whether the process had said that it was done."""
+    """Every distinct world after a cut, and whether the process had said that it was done.
+
+    Nothing is read from the view, so each of its states meets one of the rest, not all of them.
+    """
     seen = set()
 
     def fresh(acknowledged: bool) -> Iterator[tuple[Tree, bool]]:
         for tree in disk.outcomes():
-            mark = digest(tree), acknowledged
-            if mark not in seen:
-                seen.add(mark)
+            view = {path: tree[path] for path in tree if VIEW.match(path)}
+            rest = {path: tree[path] for path in tree if path not in view}
+            marks = {("view", digest(view), acknowledged), ("rest", digest(rest), acknowledged)}
+            if not marks <= seen:
+                seen.update(marks)
                 yield tree, acknowledged
 
     yield from fresh(False)
