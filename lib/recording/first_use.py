@@ -6,6 +6,7 @@ In a file of its own because nearly every call finds it all there.
 from __future__ import annotations
 
 import os
+import time
 from errno import EDQUOT, EFBIG, EINTR, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC
 
 from ..disk.durable import (
@@ -16,7 +17,7 @@ from ..disk.durable import (
     sync_directory,
     write_new,
 )
-from ..disk.locks import Busy, wait
+from ..disk.locks import lock
 from . import journal
 from .project_file import PROJECTS
 
@@ -146,12 +147,10 @@ def make_key(path: str) -> bytes:
         _initialize_home()
         folder = os.open(home, journal.DIRECTORY)
         try:
-            wait(folder, home, KEY_SECONDS)
+            _wait_for(folder, path)
             _write_key(name, folder)
         finally:
             os.close(folder)
-    except Busy as error:
-        raise journal.Unusable(str(error)) from None
     except OSError as error:
         if error.errno in PASSING:
             raise journal.Unusable(
@@ -159,6 +158,15 @@ def make_key(path: str) -> bytes:
             ) from None
         return b""
     return journal.read_key()  # b"" where the file system lets others read it
+
+
+def _wait_for(folder: int, path: str) -> None:
+    """Lock the directory of the key."""
+    give_up = time.monotonic() + KEY_SECONDS
+    while not lock(folder, otherwise=True):
+        if time.monotonic() > give_up:
+            raise journal.Unusable(f"{path}: another process is making it; try again")
+        time.sleep(0.01)
 
 
 def _write_key(name: str, folder: int) -> None:
