@@ -391,11 +391,18 @@ MUTATIONS = (
         f"{HOSTILE}/test_stdin.py -k a22",
     ),
     Mutation(
-        "a key whose maker was killed is made anew",
+        "a key that was cut short is made anew",
         "lib/recording/first_use.py",
-        "            replace(path, os.urandom(32))\n",
+        "            replace(name, os.urandom(KEY_BYTES), folder)\n",
+        "            pass\n",
+        "tests/test_first_use.py -k cut_short",
+    ),
+    Mutation(
+        "a key that is being made is waited for",
+        "lib/recording/first_use.py",
+        "            _wait_for(folder, path)\n",
         "",
-        "tests/test_first_use.py -k maker_was_killed",
+        "tests/test_first_use.py -k being_made",
     ),
     Mutation(
         "a project's own settings count when its folder is trusted",
