@@ -824,20 +824,6 @@ def test_the_key_is_made_at_first_use_for_its_user_alone(hooks):
     assert key_file(hooks).read_bytes() == before
 
 
-def test_a_key_that_could_not_be_written_whole_is_made_at_the_next_use(monkeypatch):
-    real = os.write
-
-    def full(descriptor, data):
-        return real(descriptor, data[:16] if len(data) == 32 else data)
-
-    monkeypatch.setattr(os, "write", full)
-    with pytest.raises(journal.Unusable, match="key"):
-        journal.read_key(make=True)
-    monkeypatch.setattr(os, "write", real)
-    assert len(journal.read_key(make=True)) == 32
-    assert sorted(os.listdir(os.path.dirname(journal.key_path()))) == [*HOME, "projects"]
-
-
 @pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.EINTR])
 def test_a_key_that_cannot_be_read_now_is_not_taken_for_none(number, tmp_path, monkeypatch):
     """Or what the user recorded would be foreign, and a checkpoint made of it empty."""
