@@ -637,7 +637,7 @@ def masked(text: str, limit: int) -> str:
     """The head of `text`, its secrets masked, in at most about `limit` bytes of JSON.
 
     The patterns need `re`, which takes longer than all the rest: they are loaded only for a text
-    that secret_words.py, loaded for a word that may name a secret, cannot let pass.
+    that masking/words.py, loaded for a word that may name a secret, cannot let pass.
     """
     window = text[:8192]
     if len(text) > 8192:
@@ -645,10 +645,10 @@ def masked(text: str, limit: int) -> str:
             : max(window.rfind(" "), window.rfind("\n"), 0)
         ]  # no half secret at its end
     if has_secret_sign(window):
-        from .secret_words import may_hold_secret
+        from .masking.words import may_hold_secret
 
         if may_hold_secret(window):
-            from .secret_patterns import mask
+            from .masking.patterns import mask
 
             window = mask(window)
     return clip(window, limit)
@@ -671,10 +671,10 @@ def _has_token_sign(text: str) -> bool:
 def masked_path(path: str) -> str:
     """`path` with tokens of a known shape masked: what else it says may well be a name."""
     if _has_token_sign(path):
-        from .secret_words import may_hold_token
+        from .masking.words import may_hold_token
 
         if may_hold_token(path):
-            from .secret_patterns import mask_tokens
+            from .masking.patterns import mask_tokens
 
             path = mask_tokens(path)
     return path

@@ -20,8 +20,9 @@ from lib.format.records import OURS, Replay, check_before, read_line
 from lib.maintenance import export
 from lib.maintenance.archive_format import opened
 from lib.maintenance.importing import Staging
-from lib.recording import journal, secret_patterns
+from lib.recording import journal
 from lib.recording.first_use import SIGN
+from lib.recording.masking import patterns
 from lib.session import fold as folding
 from lib.session import rules, shell_words, states
 from lib.state import State, StateError
@@ -117,8 +118,8 @@ def command(data: bytes) -> None:
 def secret(data: bytes) -> None:
     """A text to mask: its tokens go, and masking what is masked changes nothing of them."""
     text = data.decode("utf-8", "replace")[:MASKED_BYTES]
-    masked = secret_patterns.mask(text)
-    assert secret_patterns.mask_tokens(masked) == masked
+    masked = patterns.mask(text)
+    assert patterns.mask_tokens(masked) == masked
 
 
 def words(data: bytes) -> None:

@@ -91,7 +91,7 @@ def _list(value: list[Any]) -> list[Any]:
 
 def _is_label(name: str) -> bool:
     """Whether what stands under a name is a secret."""
-    from ...recording.secret_patterns import names_secret
+    from ...recording.masking.patterns import names_secret
 
     return names_secret(name) or (" " in name and _dangles(name[-_TAIL:], " "))
 
@@ -123,14 +123,14 @@ def _opens_key(text: str) -> bool:
     """Whether a private key begins in a text and does not end in it."""
     if "-----BEGIN" not in text:
         return False
-    from ...recording.secret_patterns import mask_private_keys
+    from ...recording.masking.patterns import mask_private_keys
 
     return not mask_private_keys(text + "\0").endswith("\0")
 
 
 def _text(text: str) -> str:
     if "-----BEGIN" in text:
-        from ...recording.secret_patterns import mask_private_keys
+        from ...recording.masking.patterns import mask_private_keys
 
         text = mask_private_keys(text)
     pieces = []

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from lib.recording import journal, secret_patterns, secret_words
+from lib.recording import journal
+from lib.recording.masking import patterns, words
 
 # Put together here, so that nobody's scanner takes them for real ones.
 AWS_ID = "AKIA" + "IOSFODNN7EXAMPLE"
@@ -152,7 +153,7 @@ HARMLESS = {
 
 @pytest.mark.parametrize(("text", "secret"), SECRETS.values(), ids=SECRETS)
 def test_a_secret_is_masked(text, secret):
-    assert secret not in secret_patterns.mask(text)
+    assert secret not in patterns.mask(text)
 
 
 @pytest.mark.parametrize(("text", "secret"), SECRETS.values(), ids=SECRETS)
@@ -170,7 +171,7 @@ def test_a_secret_is_not_on_disk_after_the_hooks(hooks, text, secret):
     hooks.prompt("s1", text)
     kept = (hooks.directory / "sessions" / "s1.jsonl").read_text()
     assert secret not in kept
-    assert kept.count(secret_patterns.MASK) >= 5
+    assert kept.count(patterns.MASK) >= 5
 
 
 def test_a_token_in_a_file_name_is_masked(hooks):
@@ -182,7 +183,7 @@ def test_a_token_in_a_file_name_is_masked(hooks):
 
 @pytest.mark.parametrize("text", HARMLESS.values(), ids=HARMLESS)
 def test_harmless_text_stays_as_it_is(text):
-    assert secret_patterns.mask(text) == text
+    assert patterns.mask(text) == text
 
 
 def test_harmless_text_is_recorded_as_it_is(hooks):
@@ -195,14 +196,14 @@ def test_harmless_text_is_recorded_as_it_is(hooks):
 
 @pytest.mark.parametrize("text", HARMLESS.values(), ids=HARMLESS)
 def test_harmless_text_does_not_load_the_patterns(text):
-    assert not secret_words.may_hold_secret(text)
+    assert not words.may_hold_secret(text)
 
 
 FRAGMENTS = st.sampled_from(
     [
-        *secret_words._NAMES,
-        *(word for pair in secret_words.COMMANDS for word in pair),
-        *(prefix for prefix, *_ in secret_words.TOKENS + secret_words.LOOSE),
+        *words._NAMES,
+        *(word for pair in words.COMMANDS for word in pair),
+        *(prefix for prefix, *_ in words.TOKENS + words.LOOSE),
         *"api session API Token --user -u -p -a redis-cli :// @ is was for bearer Basic".split(),
         *"-----BEGIN PRIVATE KEY----- abcdefgh1234567890abcdefgh1234567890".split(),
         *list(" \n-_.:=>?&'\"\\]x1\u00e9"),
@@ -213,18 +214,18 @@ FRAGMENTS = st.sampled_from(
 @settings(max_examples=300, deadline=None)
 @given(st.lists(FRAGMENTS, max_size=12).map("".join))
 def test_whatever_would_be_masked_may_hold_a_secret(text):
-    assert secret_words.may_hold_secret(text) or secret_patterns.mask(text) == text
-    assert secret_words.may_hold_token(text) or secret_patterns.mask_tokens(text) == text
+    assert words.may_hold_secret(text) or patterns.mask(text) == text
+    assert words.may_hold_token(text) or patterns.mask_tokens(text) == text
 
 
 # What a pattern makes up is short enough to be read as it is.
 QUICK = settings(
     max_examples=10, deadline=None, database=None, derandomize=True, phases=[Phase.generate]
 )
-PATTERNS = [re.compile(rule, re.IGNORECASE | re.DOTALL) for *_, rule in secret_patterns.RULES]
+PATTERNS = [re.compile(rule, re.IGNORECASE | re.DOTALL) for *_, rule in patterns.RULES]
 
 
-@pytest.mark.parametrize("pattern", [*PATTERNS, secret_patterns.TOKENS], ids=lambda _: "rule")
+@pytest.mark.parametrize("pattern", [*PATTERNS, patterns.TOKENS], ids=lambda _: "rule")
 def test_whatever_a_pattern_finds_has_a_sign_that_loads_the_patterns(pattern):
     # The hot path looks for signs first; a secret without one would never meet its pattern.
     # Two letters outside ASCII count as s and k when case is ignored: nobody's keys are in them.
@@ -233,18 +234,18 @@ def test_whatever_a_pattern_finds_has_a_sign_that_loads_the_patterns(pattern):
     @QUICK
     @given(st.from_regex(pattern, alphabet=alphabet))
     def finds(text):
-        if secret_patterns.mask(text) != text:
+        if patterns.mask(text) != text:
             assert journal.masked(text, 100_000) != text
 
     finds()
 
 
 @QUICK
-@given(st.from_regex(secret_patterns.TOKENS, fullmatch=True, alphabet=st.characters(codec="ascii")))
+@given(st.from_regex(patterns.TOKENS, fullmatch=True, alphabet=st.characters(codec="ascii")))
 def test_whatever_token_a_path_holds_has_a_sign_that_loads_the_patterns(token):
     name = token.replace("/", "")
     path = f"/p/{name}"
-    if secret_patterns.mask_tokens(name) != name:
+    if patterns.mask_tokens(name) != name:
         assert journal.locate(path, "/p", "/p") != name
 
 
@@ -300,13 +301,11 @@ def test_an_event_with_one_long_word_is_recorded(hooks, text):
 
 def test_masking_twice_changes_nothing_more():
     for text, _ in SECRETS.values():
-        once = secret_patterns.mask(text)
-        assert secret_patterns.mask(once) == once
+        once = patterns.mask(text)
+        assert patterns.mask(once) == once
 
 
 def test_what_is_masked_keeps_the_command_around_it():
-    masked = secret_patterns.mask(
-        f"curl -u me:{PW} -H 'X-Api-Key: {PW}' https://me:{PW}@x.example.com/a"
-    )
+    masked = patterns.mask(f"curl -u me:{PW} -H 'X-Api-Key: {PW}' https://me:{PW}@x.example.com/a")
     assert masked == "curl -u me:*** -H 'X-Api-Key: ***' https://me:***@x.example.com/a"
     assert not re.search(re.escape(PW), masked)

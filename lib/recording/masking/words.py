@@ -140,12 +140,12 @@ _HOOKS = ("hook", "api.telegram.org/bot", "api.softlayer.com", "ifttt.com")
 
 
 def may_hold_secret(text: str) -> bool:
-    """Whether `secret_patterns.mask` may change the text."""
+    """Whether `patterns.mask` may change the text."""
     return any(True for _ in signs(text))
 
 
 def signs(text: str) -> Iterator[str]:
-    """What in a text may be about a secret. Each rule of `secret_patterns` needs one of these."""
+    """What in a text may be about a secret. Each rule of `patterns` needs one of these."""
     lowered = text.lower()
     for first, second in COMMANDS:
         if first in lowered and second in lowered:
@@ -165,7 +165,7 @@ def signs(text: str) -> Iterator[str]:
 
 
 def may_hold_token(text: str) -> bool:
-    """Whether `secret_patterns.mask_tokens` may change the text."""
+    """Whether `patterns.mask_tokens` may change the text."""
     for prefix, _, least in TOKENS:
         if prefix in text and _has_token(text, prefix, least):
             return True

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from .secret_words import TOKENS as PREFIXES
-from .secret_words import kinds, looks_random, may_be_token
+from .words import TOKENS as PREFIXES
+from .words import kinds, looks_random, may_be_token
 
 BROAD_NAME = (
     r"(?:api[ _-]?key|(?:access|secret|private|account|signing|encryption|master|service|ssh|auth|"

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 
-from . import secret_values as values
-from .secret_words import signs
+from . import values
+from .words import signs
 
 NAME, OPTION, PASSWORD, WEAK_NAME = values.NAME, values.OPTION, values.PASSWORD, values.WEAK_NAME
 CREDENTIALS, STDIN, PIPED, TOKENS = values.CREDENTIALS, values.STDIN, values.PIPED, values.TOKENS
