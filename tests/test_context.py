@@ -117,6 +117,14 @@ WORDS = {
         {"current_phase": "build", "last_checkpoint": "c", "last_checkpoint_at": minute(6)},
         "Last checkpoint: 2026-11-23 14:06 (30 min ago).",
     ),
+    "that not all could be seen, and why": (
+        {
+            "last_request": "go",
+            "fold": {"unseen": {"cause": "git took longer", "since": minute(30)}},
+        },
+        "Files changed (0): unknown.\nNot all that commands changed since 11-23 14:30 could be "
+        'seen: "git took longer".',
+    ),
     "that there is no checkpoint": ({"current_phase": "build"}, "No checkpoint yet."),
     "a call in flight, by its command": (
         {"in_flight": [call(command="make all")]},

@@ -232,6 +232,35 @@ def test_each_fault_is_found_and_what_mends_it_mends_it(well, harm, check, said,
         assert check not in ill(well)
 
 
+GIT = {
+    "none on the PATH": ("it is not on the PATH", "install git"),
+    "a repository of another user": ("dubious ownership", "--add safe.directory"),
+    "too slow": ("longer than 2.0 seconds", "what takes long"),
+    "one that names no repository": ("not a git repository", "see what git says"),
+}
+
+
+@pytest.mark.parametrize("cause", GIT)
+def test_why_git_does_not_tell_what_commands_change_is_named(well, cause):
+    said, mend = GIT[cause]
+    path = well.home / "bin/git"
+    if cause == "none on the PATH":
+        well.environment["PATH"] = str(well.home / "bin")
+    elif cause == "too slow":
+        path.write_text("#!/bin/sh\nsleep 60\n")
+        path.chmod(0o755)
+    elif cause == "one that names no repository":
+        shutil.rmtree(well.project / ".git")
+        (well.project / ".git").write_text("gitdir: /nowhere\n")
+    else:
+        path.write_text(f'#!/bin/sh\nGIT_TEST_ASSUME_DIFFERENT_OWNER=1 {shutil.which("git")} "$@"')
+        path.chmod(0o755)
+    finding = examined(well)["git"]
+    assert finding["state"] == "mend"
+    assert said in finding["said"]
+    assert mend in finding["mend"]
+
+
 @pytest.mark.parametrize("file", ["managed-settings.json", "managed-settings.d/10.json", "remote"])
 @pytest.mark.parametrize("setting", ["allowManagedHooksOnly", "disableAllHooks"])
 def test_an_administrator_who_switches_hooks_off_is_named(well, monkeypatch, file, setting):

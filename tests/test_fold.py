@@ -571,6 +571,23 @@ def test_git_is_not_asked_after_file_tools_alone():
     assert state["fold"]["shell"] is False
 
 
+UNSEEN = {"event": "Worktree", "call": "2026-01-01T10:00:00.000Z", "unseen": "no git"}
+
+
+def test_what_could_not_be_seen_stays_until_a_look_that_reaches_as_far_back():
+    """It comes with the files whose list it leaves open, and goes with `unlink`."""
+    after = {**UNSEEN, "call": "2026-01-01T11:00:00.000Z", "unseen": "too slow"}
+    state = fold(timed(request(), UNSEEN, after))
+    kept = {"since": UNSEEN["call"], "cause": "too slow"}
+    assert state["fold"]["unseen"] == kept
+    state = fold(timed({"event": "Worktree", "head": "h", "call": after["call"]}), state)
+    assert state["fold"]["unseen"] == states.inherit(state, "two")["fold"]["unseen"] == kept
+    inherited = states.inherit(state, "two")
+    assert fold(timed(request(), {"event": "Unlink"}), inherited)["fold"]["unseen"] == {}
+    state = fold(timed({"event": "Worktree", "head": "h", "call": UNSEEN["call"]}), state)
+    assert state["fold"]["unseen"] == {}
+
+
 # --- bounds ------------------------------------------------------------------------------------
 
 

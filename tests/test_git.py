@@ -15,10 +15,10 @@ from lib.project import git as worktree
 from tests.conftest import Hooks
 
 
-def git(directory: Path, *arguments: str) -> bytes:
-    """Run git as a user would, with no configuration but this."""
+def git(directory: Path, *arguments: str, **more: str) -> bytes:
+    """Run git as a user would, with no configuration but this, and `more` variables."""
     who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "protocol.file.allow=always"]
-    environment = {"PATH": os.defpath, "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
+    environment = {"PATH": os.defpath, "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1", **more}
     done = subprocess.run(
         ["git", *who, *arguments], cwd=directory, env=environment, capture_output=True, check=False
     )
@@ -47,7 +47,8 @@ def repository(hooks: Hooks) -> Path:
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text(f"one of {name}\n" * 5)
     git(root, "add", "-A")
-    git(root, "commit", "-qm", "first")
+    # git knows commits by the second: this one must not fall into that of a test
+    git(root, "commit", "-qm", "first", GIT_COMMITTER_DATE="2020-01-01T00:00:00Z")
     settle()
     return root
 
@@ -137,11 +138,18 @@ def test_the_status_of_a_repository_without_a_commit_reads(tmp_path):
 # --- what changed since ------------------------------------------------------------------------
 
 
-def changes(project: Path, since: float, commands: str = "") -> dict[str, list[str]] | None:
-    """What changed since a time, by kind."""
+def changes(project: Path, since: float, commands: str = "") -> dict[str, list[str]]:
+    """What changed since a time, by kind, all of it seen."""
     found = worktree.changed_since(str(project), since, commands)
-    kinds = ("created", "changed", "deleted")
-    return found and {kind: sorted(found[kind]) for kind in kinds if found.get(kind)}
+    assert "unseen" not in found
+    return {kind: sorted(found[kind]) for kind in worktree.KINDS if found[kind]}
+
+
+def unseen(project: Path, since: float = 0) -> str:
+    """Why nothing could be seen."""
+    found = worktree.changed_since(str(project), since)
+    assert list(found) == ["unseen"]
+    return found["unseen"]
 
 
 def test_only_what_changed_since_counts(repository):
@@ -192,21 +200,60 @@ def test_a_linked_worktree_has_changes_of_its_own(repository, tmp_path):
     assert changes(repository, since) == {}
 
 
-@pytest.mark.parametrize("make", [("worktree", "add", "-q"), ("clone", "-q", ".")], ids=" ".join)
-def test_a_repository_inside_is_no_file(repository, make):
-    """git lists a repository in a repository as one entry, a directory."""
+def test_a_linked_worktree_inside_has_changes_of_its_own(repository):
+    git(repository, "worktree", "add", "-q", "inner")
     since = settle()
-    git(repository, *make, "inner")
+    write("inner/a.txt")(repository)
     assert changes(repository, since) == {}
 
 
-def test_a_submodule_is_no_file(repository, tmp_path):
-    git(tmp_path, "clone", "-q", str(repository), "library")
-    git(repository, "submodule", "add", "-q", str(tmp_path / "library"), "library")
-    git(repository, "commit", "-qm", "library")
+def inside(root: Path, how: str, where: str = "inner") -> None:
+    """A repository inside another: cloned into it, added as it is, or a submodule."""
+    git(root.parent, "clone", "-q", str(root), "library")
+    if how == "a submodule":
+        git(root, "submodule", "add", "-q", str(root.parent / "library"), where)
+    else:
+        git(root, "clone", "-q", str(root.parent / "library"), where)
+    if how == "one added":
+        git(root, "add", where)
+    if how != "a clone":
+        git(root, "commit", "-qm", "library")
+
+
+INSIDE = ("a clone", "one added", "a submodule")
+
+
+@pytest.mark.parametrize("how", INSIDE)
+def test_a_repository_inside_is_no_file(repository, how):
     since = settle()
-    write("library/a.txt")(repository)
-    assert changes(repository, since) == {}
+    inside(repository, how)
+    assert "inner" not in str(changes(repository, since)).replace("inner/", "")
+
+
+@pytest.mark.parametrize("how", INSIDE)
+def test_what_changes_in_a_repository_inside_is_seen(repository, how):
+    inside(repository, how)
+    inside(repository / "inner", "a clone", "deep")
+    since = settle()
+    write("inner/new.txt", "inner/a.txt", "inner/deep/b.txt")(repository)
+    found = {"created": ["inner/new.txt"], "changed": ["inner/a.txt", "inner/deep/b.txt"]}
+    assert changes(repository, since) == found
+    git(repository / "inner", "add", "new.txt", "a.txt")
+    git(repository / "inner", "commit", "-qm", "second")
+    found = {"changed": ["inner/a.txt", "inner/deep/b.txt", "inner/new.txt"]}
+    assert changes(repository, since) == found
+
+
+@pytest.mark.parametrize("how", INSIDE)
+def test_what_cannot_be_seen_in_a_repository_inside_is_told_beside_the_rest(repository, how):
+    inside(repository, how)
+    since = settle()
+    write("inner/a.txt", "b.txt")(repository)
+    dot = repository / (".git/modules/inner" if how == "a submodule" else "inner/.git")
+    (dot / "index").write_text("noise")
+    found = worktree.changed_since(str(repository), since)
+    assert found["changed"] == ["b.txt"]
+    assert "inner" in found["unseen"]
 
 
 def test_many_new_files_are_found(repository):
@@ -215,8 +262,97 @@ def test_many_new_files_are_found(repository):
     assert len(changes(repository, since)["created"]) == 500
 
 
-def test_nothing_is_said_outside_git(tmp_path):
-    assert changes(tmp_path, 0) is None
+def test_nothing_is_seen_outside_git(tmp_path):
+    assert unseen(tmp_path) == worktree.NO_REPOSITORY
+
+
+def test_nothing_is_seen_after_the_clock_was_set_back(repository):
+    assert "clock" in unseen(repository, time.time() + 60)
+
+
+@pytest.mark.parametrize("where", ["here", "named"])
+def test_a_bare_repository_has_no_files_to_see(tmp_path, where):
+    git(tmp_path, "init", "-q", "--bare", "bare")
+    if where == "here":
+        assert unseen(tmp_path / "bare") == worktree.NO_REPOSITORY
+        return
+    (tmp_path / ".git").write_text("gitdir: bare\n")
+    assert "work tree" in unseen(tmp_path)
+
+
+def test_before_the_first_commit_all_is_new(tmp_path):
+    git(tmp_path, "init", "-q")
+    since = settle()
+    write("new.txt")(tmp_path)
+    git(tmp_path, "add", "new.txt")
+    assert changes(tmp_path, since) == {"created": ["new.txt"]}
+
+
+@pytest.mark.parametrize("reflog", [True, False])
+def test_the_first_commit_is_a_change(tmp_path, reflog):
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "config", "core.logAllRefUpdates", str(reflog).lower())
+    since = settle()
+    write("new.txt")(tmp_path)
+    git(tmp_path, "add", "new.txt")
+    git(tmp_path, "commit", "-qm", "first")
+    assert changes(tmp_path, since) == {"changed": ["new.txt"]}
+
+
+def test_a_commit_on_a_detached_head_is_a_change(repository):
+    git(repository, "checkout", "-q", "--detach")
+    since = settle()
+    write("a.txt")(repository)
+    git(repository, "commit", "-qam", "second")
+    git(repository, "commit", "-q", "--amend", "-m", "amended")
+    assert changes(repository, since) == {"changed": ["a.txt"]}
+
+
+def branch_off(root: Path) -> None:
+    """A branch `theirs` that somebody commits to now, in a clone."""
+    git(root.parent, "clone", "-q", str(root), "colleague")
+    write("a.txt", "theirs.txt")(root.parent / "colleague")
+    git(root.parent / "colleague", "add", "-A")
+    git(root.parent / "colleague", "commit", "-qm", "theirs")
+    git(root, "fetch", "-q", str(root.parent / "colleague"), "HEAD:theirs")
+
+
+BROUGHT = {
+    "a pull": ("pull", "-q", "--ff-only", ".", "theirs"),
+    "a fast-forward": ("merge", "-q", "theirs"),
+    "a merge": ("merge", "-q", "--no-ff", "-m", "merge", "theirs"),
+    "a checkout": ("checkout", "-q", "theirs"),
+    "a reset": ("reset", "-q", "--hard", "theirs"),
+    "a rebase": ("rebase", "-q", "theirs"),
+}
+
+
+@pytest.mark.parametrize("arguments", BROUGHT.values(), ids=BROUGHT)
+def test_what_others_committed_is_no_change_after(repository, arguments):
+    since = settle()
+    branch_off(repository)
+    git(repository, *arguments)
+    assert (repository / "theirs.txt").exists()
+    assert changes(repository, since) == {}
+
+
+def test_while_a_merge_goes_on_its_work_is_not_told_as_a_change(repository):
+    branch_off(repository)
+    write("b.txt")(repository)
+    (repository / "a.txt").write_text("ours\n")
+    git(repository, "commit", "-qam", "ours", GIT_COMMITTER_DATE="2020-01-02T00:00:00Z")
+    since = settle()
+    git(repository, "merge", "theirs")
+    write("dir/c.txt", "new.txt")(repository)
+    found = worktree.changed_since(str(repository), since)
+    assert (found["created"], found["changed"]) == (["new.txt"], ["dir/c.txt"])
+    assert "merge" in found["unseen"]
+    (repository / "a.txt").write_text("both\n")
+    git(repository, "commit", "-qam", "merged")
+    assert changes(repository, since) == {
+        "created": ["new.txt"],
+        "changed": ["a.txt", "dir/c.txt"],
+    }
 
 
 BROKEN = {
@@ -230,18 +366,18 @@ BROKEN = {
 
 @pytest.mark.parametrize("make", BROKEN.values(), ids=BROKEN)
 @pytest.mark.parametrize("where", ["alone", "in another repository"])
-def test_nothing_is_said_where_git_is(repository, tmp_path, make, where):
+def test_nothing_is_seen_where_git_is(repository, tmp_path, make, where):
     project = (repository if where != "alone" else tmp_path) / "broken"
     project.mkdir()
     make(project / ".git")
     (project / "new.txt").touch()
     (repository / "new.txt").touch()
-    assert changes(project, 0) is None
+    assert unseen(project).startswith("git failed: ")
 
 
-def test_nothing_is_said_without_a_git_binary(repository, monkeypatch):
+def test_nothing_is_seen_without_a_git_binary(repository, monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
-    assert changes(repository, 0) is None
+    assert unseen(repository) == "git cannot be run: it is not on the PATH"
 
 
 def test_a_lock_of_somebody_else_is_no_hindrance(repository):
@@ -265,7 +401,7 @@ def test_git_is_asked_without_locks_prompts_or_the_callers_variables(
     monkeypatch.setenv("PATH", fake_git(tmp_path / "bin", f"env > {tmp_path}/seen"))
     monkeypatch.setenv("GIT_DIR", "/elsewhere")
     monkeypatch.setenv("GIT_INDEX_FILE", "/elsewhere")
-    changes(repository, 0)
+    worktree.changed_since(str(repository), 0)
     seen = (tmp_path / "seen").read_text().splitlines()
     assert "GIT_OPTIONAL_LOCKS=0" in seen
     assert "GIT_TERMINAL_PROMPT=0" in seen
@@ -576,25 +712,37 @@ def test_outside_git_a_stop_says_nothing_of_bash(hooks):
     assert checkpoint.stat().st_ino == before
 
 
-def test_what_could_not_be_seen_is_looked_for_at_the_next_stop(turn, tmp_path):
+def test_what_could_not_be_seen_is_told_once_and_looked_for_at_the_next_stop(turn, tmp_path):
     path, turn.processes = fake_git(tmp_path / "bin", "exit 1"), True
     bash(turn, write("a.txt"))
-    for _ in range(2):  # the keys and the checkpoint may be written in one tick of the clock
+    for times in range(2):  # the keys and the checkpoint may be written in one tick of the clock
         turn.environment["PATH"] = path
-        turn.stop("s")
+        done = turn.script("stop.py", json.dumps({"hook_event_name": "Stop", "session_id": "s"}))
+        assert done.stderr.count("could not be seen: git failed: 1") == (times == 0)
         assert outcomes(turn) == {}
+    told = turn.start("s2")
+    assert "Files changed (0): unknown." in told
+    assert 'could be seen: "git failed: 1".' in told
     del turn.environment["PATH"]
     turn.stop("s")
     assert outcomes(turn) == {"a.txt": "changed"}
+    assert "could be seen" not in turn.start("s3")
 
 
-def test_a_git_that_is_slow_is_not_waited_for(turn, tmp_path):
-    """Its child holds the pipe open; the hook gives up with 1 if it waited for that."""
-    script = f"sleep 30 & echo $! > {tmp_path}/pid; wait"
-    turn.environment["PATH"] = fake_git(tmp_path / "bin", script)
+def test_outside_git_a_start_says_what_is_unknown_and_a_stop_nothing(hooks):
+    hooks.start("s")
+    hooks.prompt("s")
+    bash(hooks, write("a.txt"))
+    hooks.stop("s")
+    assert worktree.NO_REPOSITORY in hooks.start("s2")
+
+
+def test_a_git_that_is_slow_does_not_keep_a_stop_from_its_checkpoint(turn, tmp_path):
+    turn.environment["PATH"] = fake_git(tmp_path / "bin", "sleep 30")
     bash(turn, write("a.txt"))
-    turn.stop("s")
-    os.kill(int((tmp_path / "pid").read_text()), 9)
+    turn.processes = True
+    done = turn.script("stop.py", json.dumps({"hook_event_name": "Stop", "session_id": "s"}))
+    assert "could not be seen: git took longer than 2.0 seconds" in done.stderr
     assert outcomes(turn) == {}
     assert (turn.directory / "checkpoints" / "session-s.json").exists()
 
@@ -636,6 +784,8 @@ def test_no_setting_of_the_users_changes_what_is_found(turn, monkeypatch, name, 
     monkeypatch.setenv("HOME", str(turn.home))
     monkeypatch.setattr(worktree, "GIT_SECONDS", 60)
     (turn.project / "new.txt").write_text("n")
+    write("a.txt")(turn.project)
+    git(turn.project, "commit", "-qam", "second")
     since = time.time() - 3600
     before = worktree.changed_since(str(turn.project), since)
     assert before["created"] == ["new.txt"]

@@ -148,7 +148,7 @@ def test_a_bundle_may_lie_anywhere(hooks, tmp_path, local, place):
     subprocess.run(command, cwd=hooks.project, env=hooks.env(), check=True, capture_output=True)
     for event, (line,) in commands(local).items():
         assert fire(hooks, line, event).returncode == 0
-    assert recorded_events(hooks) == SCRIPTS.keys()
+    assert recorded_events(hooks) >= SCRIPTS.keys()
     assert "Already registered" not in install(hooks)
     assert str(ROOT) in commands(local)["Stop"][0]
     assert [len(lines) for lines in commands(local).values()] == [1] * len(SCRIPTS)

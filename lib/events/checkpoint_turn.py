@@ -23,6 +23,8 @@ FOLD_SECONDS = 4.0
 LEAVE_SECONDS = 0.8
 """How long the end of a session waits for a server; the client gives it 1.5 s."""
 
+_OTHERS = "another session ran commands at the same time"
+
 
 def close(event: journal.Event, project: str) -> list[str]:
     """Record what changed unseen, and checkpoint. Returns notices for the user.
@@ -69,15 +71,21 @@ def _what_changed(state: State, project: str, live: Live) -> dict[str, Any]:
     try:
         found = git.changed_since(project, seconds(began), _commands(state, began))
     except OSError as error:
-        unseen = "what the commands of this turn changed could not be seen"
-        state.sessions.notices.append(f"{unseen}: {error.filename}: {error.strerror}")
-        return {}
-    if found is None:
-        return {}
-    news: dict[str, Any] = {"head": found["head"], "since": began}
-    if not any(found.get(kind) for kind in git.KINDS):
-        return news
-    others = _changed_by_others(state, began)
+        found = {"unseen": f"{error.filename}: {error.strerror}"}
+    news: dict[str, Any] = {"since": began}
+    if "head" in found:
+        news["head"] = found["head"]
+    others: set[str] | None = set()
+    if any(found.get(kind) for kind in git.KINDS):
+        others = _changed_by_others(state, began)
+    cause = found.get("unseen") or ("" if others is not None else _OTHERS)
+    if cause and cause != live["fold"]["unseen"].get("cause"):
+        news["unseen"] = cause
+        if "head" not in found and cause != git.NO_REPOSITORY:
+            state.sessions.notices.append(
+                f"what the commands of this turn changed could not be seen: {cause}; "
+                "`workflow-state doctor` looks further"
+            )
     if others is None:
         return news
     for kind in git.KINDS:
@@ -143,8 +151,12 @@ def _records(seen: dict[str, Any], prints: dict[str, str]) -> list[dict[str, Any
     if seen:
         pieces = in_pieces(changes)
         # With a turn's beginning as their call, a stop that two hooks tell of counts once.
-        about = {"event": "Worktree", "head": seen["head"], "call": seen["since"]}
-        records += [{**about, **piece} for piece in pieces]
+        about = {"event": "Worktree", "call": seen["since"]}
+        if "head" in seen:
+            head = {"head": seen["head"]}
+            records += [{**about, **head, **piece} for piece in pieces]
+        if "unseen" in seen:
+            records.append({**about, "unseen": seen["unseen"]})
     for piece in in_pieces({"paths": list(prints)}, extra=60):
         if piece:
             marks = {path: prints[path] for path in piece["paths"]}

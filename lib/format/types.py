@@ -68,6 +68,7 @@ class Record(About, total=False):
     background_tasks: int
     # of our own
     head: str
+    unseen: str
     fingerprints: dict[str, str]
     phase: str | None
     pinned: bool
@@ -156,6 +157,13 @@ EndedCall = list[Any]
 in which request."""
 
 
+class Unseen(TypedDict, total=False):
+    """Since when what commands changed could not be seen, and why; empty where all was seen."""
+
+    since: str
+    cause: str
+
+
 class Fold(TypedDict, total=False):
     """What the next fold needs to go on."""
 
@@ -163,6 +171,7 @@ class Fold(TypedDict, total=False):
     background: dict[str, int]
     newest: dict[str, str]
     head: str | None
+    unseen: Unseen
     prompt: str | None
     request_phase: str | None
     applied: Applied

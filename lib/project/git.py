@@ -1,9 +1,8 @@
 """What git and the disk say: files that Bash changed, fingerprints, drift.
 
 Only at a checkpoint and at a start, never for a tool call. git is asked for at most GIT_SECONDS
-and is kept from taking locks, so that it is never in the way of the user's own. Where there is no
-git, or no answer in time, nothing is said: a file that is not listed is missed, a file that is
-listed wrongly misleads.
+and is kept from taking locks, so that it is never in the way of the user's own. What git cannot
+tell is unknown, with its cause: a file that is listed wrongly misleads.
 """
 
 from __future__ import annotations
@@ -20,6 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .run_git import Answer
+
 
 GIT_SECONDS = 2.0
 
@@ -29,6 +30,12 @@ HASHED_BYTES = 1 << 20
 GONE = "gone"
 
 KINDS = ("created", "changed", "deleted")
+
+NO_REPOSITORY = "there is no git repository"
+
+_STATUS = ["status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all"]
+_UNBORN = "(initial)"
+_MERGING = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply")
 
 _TICK_NS = 20_000_000
 """File systems stamp changes with the kernel's tick, which may lie behind the clock by one."""
@@ -47,55 +54,28 @@ def repository_of(project: str) -> str:
     return ""
 
 
-_ALONE = [
-    part
-    for setting in (
-        "core.fsmonitor=false",  # it and the hooks are programs that the repository names
-        "core.hooksPath=/dev/null",
-        "protocol.allow=never",  # in a partial clone git would fetch what is missing
-        "status.renames=false",
-        "log.showSignature=false",
-        "diff.orderFile=/dev/null",
-    )
-    for part in ("-c", setting)
-]
-"""Settings that keep git off the network, and the user's own from changing what it says."""
+def _ask(repository: str, arguments: list[str], seconds: float) -> Answer:
+    from .run_git import run_git  # as costly as the rest of a stop, and most turns need no git
+
+    return run_git(repository, arguments, seconds)
 
 
-def _git(repository: str, arguments: list[str], seconds: float) -> bytes | None:
-    """What git prints; None when it is not there, fails, or takes too long."""
-    import subprocess  # as costly as the rest of a stop, and most turns need no git
-
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    environment.update(GIT_OPTIONAL_LOCKS="0", GIT_TERMINAL_PROMPT="0", LC_ALL="C")
-    environment["GIT_NO_LAZY_FETCH"] = "1"
-    # Where the `.git` found is none after all, git must not go on to a repository above it.
-    environment["GIT_CEILING_DIRECTORIES"] = os.path.dirname(os.path.realpath(repository))
-    command = ["git", "-C", repository, *_ALONE, *arguments]
+def git_directory(repository: str) -> str:
+    """Where git keeps its files of a repository: `.git`, or what a file `.git` names."""
+    path = f"{repository}/.git"
     try:
-        return subprocess.run(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=max(seconds, 0.01),
-            check=True,
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            named = os.fsdecode(file.read(4096)).strip().partition("gitdir: ")[2]
+    except OSError:
+        return path
+    return os.path.normpath(os.path.join(repository, named)) if named else path
 
 
 def main_checkout(project: str) -> str:
     """The main checkout of a linked worktree; "" where the project is none."""
-    try:
-        descriptor = os.open(f"{project}/.git", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            text = os.fsdecode(file.read(4096)).strip()
-    except OSError:
-        return ""
-    main, found, _ = text.partition("gitdir: ")[2].partition("/.git/worktrees/")
-    return os.path.normpath(os.path.join(project, main)) if found else ""
+    main, found, _ = git_directory(project).partition("/.git/worktrees/")
+    return main if found else ""
 
 
 def remote_of(project: str) -> str | None:
@@ -107,17 +87,17 @@ def remote_of(project: str) -> str | None:
     if not repository:
         return ""
     give_up = time.monotonic() + GIT_SECONDS
-    found = _git(repository, ["remote", "get-url", "origin"], GIT_SECONDS)
-    if found is None:
-        names = _git(repository, ["remote"], give_up - time.monotonic())
-        if names is None:
+    found = _ask(repository, ["remote", "get-url", "origin"], GIT_SECONDS)
+    if found.failure:
+        names = _ask(repository, ["remote"], give_up - time.monotonic())
+        if names.failure:
             return None
-        only = os.fsdecode(names).splitlines()
+        only = os.fsdecode(names.output).splitlines()
         if len(only) != 1:
             return ""
         get = ["remote", "get-url", "--", *only]
-        found = _git(repository, get, give_up - time.monotonic())
-    return None if found is None else found.decode("utf-8", "replace").strip()
+        found = _ask(repository, get, give_up - time.monotonic())
+    return None if found.failure else found.output.decode("utf-8", "replace").strip()
 
 
 def is_ignored(project: str, path: str) -> bool | None:
@@ -125,64 +105,63 @@ def is_ignored(project: str, path: str) -> bool | None:
     if not os.path.lexists(f"{project}/.git"):
         return None
     arguments = ["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--", path]
-    found = _git(project, arguments, 10)
-    return None if found is None else bool(found)
+    found = _ask(project, arguments, 10)
+    return None if found.failure else bool(found.output)
 
 
-def parse_status(output: bytes) -> tuple[str, dict[str, str]]:
+def parse_status(output: bytes, merging: bool = False) -> tuple[str, dict[str, str]]:
     """HEAD's commit, and each path's kind, of `git status --porcelain=v2 --branch -z`.
 
     git-status(1), "Porcelain Format Version 2". Kinds are created, changed and deleted; a rename
-    is a deletion and a creation.
+    is a deletion and a creation. The path of a repository ends in a slash. While git is `merging`,
+    what is staged or in conflict may be the merge's work, and is left out.
     """
     head = ""
     kinds: dict[str, str] = {}
     fields = iter(output.decode("utf-8", "surrogateescape").split("\0"))
     for field in fields:
+        codes = field[2:4]
+        is_merges = merging and (field[:2] == "u " or codes[1:] == ".")
         if field.startswith("# branch.oid "):
             head = field[13:]
         elif field.startswith("? "):
             kinds[field[2:]] = "created"
-        elif field[:2] in ("1 ", "u "):
-            *_, path = field.split(" ", 8 if field[0] == "1" else 10)
-            codes = field[2:4]
-            kinds[path] = "deleted" if "D" in codes else "created" if "A" in codes else "changed"
         elif field.startswith("2 "):
             *_, path = field.split(" ", 9)
-            kinds[path] = "created"
             origin = next(fields, "")
-            if "R" in field[2:4]:
-                kinds[origin] = "deleted"
+            if not is_merges:
+                kinds[path] = "created"
+                if "R" in codes:
+                    kinds[origin] = "deleted"
+        elif field[:2] in ("1 ", "u ") and not is_merges:
+            *_, path = field.split(" ", 8 if field[0] == "1" else 10)
+            path += "/" * (field[5:6] == "S")
+            kinds[path] = "deleted" if "D" in codes else "created" if "A" in codes else "changed"
     return head, kinds
 
 
-def changed_since(project: str, since: float, commands: str = "") -> dict[str, Any] | None:
+def changed_since(project: str, since: float, commands: str = "") -> dict[str, Any]:
     """What git says has changed since a time, in seconds since the epoch, when `commands` ran.
 
     Gives {"head": commit, "created": [paths], "changed": [...], "deleted": [...]}, paths as in the
-    journal; None where git says nothing. What was committed since is found in the log. Raises
-    OSError: what cannot be looked at is neither there nor gone.
+    journal, and "unseen": the cause, where something could not be seen; without "head" nothing was.
+    What a merge, a checkout, a reset or a pull brought is not part of it. Raises OSError: what
+    cannot be looked at is neither there nor gone.
     """
     repository = repository_of(project)
     if not repository:
-        return None
-    give_up = time.monotonic() + GIT_SECONDS
-    status = ["status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all"]
-    output = _git(repository, [*status, "--ignore-submodules=all"], GIT_SECONDS)
-    if output is None:
-        return None
-    head, kinds = parse_status(output)
-    log = ["log", f"--since=@{int(since)}", "--name-only", "-z", "--format=", "--no-renames"]
-    committed = _git(repository, [*log, "HEAD", "--"], give_up - time.monotonic()) or b""
-    for path in committed.decode("utf-8", "surrogateescape").split("\0"):
-        kinds.setdefault(path.strip("\n"), "changed")
-    found: dict[str, Any] = {"head": head}
-    for path, kind in kinds.items():
-        # A path that ends in a slash is a repository of its own: its work is not this project's.
-        if not path or path.endswith("/") or f"/{path}".startswith("/.claude/state/"):
-            continue
+        return {"unseen": NO_REPOSITORY}
+    if since > time.time() + 1:
+        return {"unseen": "the clock was set back, and the times of files tell nothing"}
+    look = _Look(since, time.monotonic() + GIT_SECONDS)
+    head = look.at(repository, "")
+    found: dict[str, Any] = {"unseen": look.unseen} if look.unseen else {}
+    if not head:
+        return found
+    found["head"] = head
+    for path, kind in look.kinds.items():
         outcome = _outcome_since(f"{repository}/{path}", kind, since)
-        if outcome:
+        if outcome and not f"/{path}".startswith("/.claude/state/"):
             found.setdefault(outcome, []).append(path)
     # Of a deleted file only its folder's time is left, which whatever came to the folder changes as
     # well: a command must have named the file.
@@ -191,6 +170,57 @@ def changed_since(project: str, since: float, commands: str = "") -> dict[str, A
         paths = [f"{repository}/{path}" for path in found.get(kind, ())]
         found[kind] = [journal.locate(path, project, project) for path in paths]
     return found
+
+
+class _Look:
+    """Asks git about a repository and those inside it, until the time is up.
+
+    kinds   path from the first repository -> kind
+    unseen  the first cause why something could not be seen; "" without one
+    """
+
+    def __init__(self, since: float, give_up: float) -> None:
+        self.since = since
+        self.give_up = give_up
+        self.kinds: dict[str, str] = {}
+        self.unseen = ""
+
+    def at(self, repository: str, prefix: str) -> str:
+        """Look at a repository, whose paths get a prefix. Returns its HEAD; "" if git fails."""
+        merging = any(os.path.lexists(f"{git_directory(repository)}/{name}") for name in _MERGING)
+        status = self._ask(repository, prefix, [*_STATUS, "--ignore-submodules=none"])
+        if not status:  # one submodule that git refuses makes all of it fail
+            status = self._ask(repository, prefix, [*_STATUS, "--ignore-submodules=all"])
+        if not status:
+            return ""
+        if merging:
+            self._miss(prefix, "a merge or rebase goes on, and what it changed is not told apart")
+        head, kinds = parse_status(status, merging)
+        if head != _UNBORN:
+            # Only commits made here: the log of HEAD has also those that a pull brought.
+            made = ["-g", "--grep-reflog=^commit", "--grep-reflog=^revert", "--cc"]
+            if not os.path.lexists(f"{git_directory(repository)}/logs/HEAD"):
+                made = []  # core.logAllRefUpdates is off
+            log = ["log", *made, f"--since=@{int(self.since)}", "--name-only", "-z", "--format="]
+            committed = self._ask(repository, prefix, [*log, "--no-renames", "HEAD", "--"])
+            for path in committed.decode("utf-8", "surrogateescape").split("\0"):
+                kinds.setdefault(path.strip("\n"), "changed")
+        for path, kind in kinds.items():
+            inner = f"{repository}/{path}".rstrip("/")
+            if not os.path.lexists(f"{inner}/.git") or not path:
+                self.kinds[prefix + path] = kind
+            elif not main_checkout(inner):  # a linked worktree has a state of its own
+                self.at(inner, prefix + path.rstrip("/") + "/")
+        return head
+
+    def _ask(self, repository: str, prefix: str, arguments: list[str]) -> bytes:
+        answer = _ask(repository, arguments, self.give_up - time.monotonic())
+        if answer.failure:
+            self._miss(prefix, answer.cause)
+        return answer.output
+
+    def _miss(self, prefix: str, cause: str) -> None:
+        self.unseen = self.unseen or (f"{prefix} {cause}" if prefix else cause)
 
 
 def _is_named(path: str, commands: str) -> bool:
@@ -207,7 +237,9 @@ def _outcome_since(path: str, kind: str, since: float) -> str:
     seen = path
     try:
         status = os.lstat(path)
-        if kind == "deleted":
+        if stat.S_ISDIR(status.st_mode):  # git lists files; this took the place of one, or is empty
+            kind = "deleted" if kind == "deleted" else ""
+        elif kind == "deleted":
             kind = "changed"
     except (FileNotFoundError, NotADirectoryError):
         kind = "deleted"

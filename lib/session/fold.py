@@ -234,6 +234,11 @@ def _see_worktree(state: SessionState, record: Record, rules: Rules) -> None:
     if "head" in record:
         going_on = bool(state["background_tasks"])
         inner.update({"head": record["head"], "shell": going_on, "checked": record["at"]})
+        if record.get("call", "") <= inner["unseen"].get("since", ""):
+            inner["unseen"] = {}  # a later look saw what an earlier one could not
+    if "unseen" in record:
+        since = inner["unseen"].get("since") or record.get("call", "")
+        inner["unseen"] = {"cause": record["unseen"], "since": since}
     calls.change(state, {**record, "tool": "Bash"}, rules.changed(record))
     for path, mark in record.get("fingerprints", {}).items():
         about = state["files_processed"].get(path)
@@ -263,6 +268,8 @@ def _unlink(state: SessionState, _record: Record, _rules: Rules) -> None:
         state["phase_pinned"] = False
     if (state["last_request_at"] or "") < began:
         state["last_request"] = state["last_request_at"] = None
+    if state["fold"]["unseen"].get("since", began) < began:
+        state["fold"]["unseen"] = {}
     for name in TABLES:
         own = {path: about for path, about in state[name].items() if about["last"] >= began}
         state[name] = Table(own)

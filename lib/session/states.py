@@ -84,6 +84,7 @@ def empty(session: str) -> SessionState:
             "background": {},
             "newest": {},
             "head": None,
+            "unseen": {},
             "prompt": None,
             "request_phase": None,
             "applied": {"Restore": None, "Files": None},
@@ -146,6 +147,7 @@ def inherit(base: SessionState, session: str) -> SessionState:
         add_newest(state["interrupted"], {**call, "at": base["last_active"] or ""})
     state["fold"]["head"] = base["fold"]["head"]
     state["fold"]["newest"] = dict(base["fold"]["newest"])
+    state["fold"]["unseen"] = base["fold"]["unseen"]
     return state
 
 

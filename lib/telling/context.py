@@ -124,6 +124,7 @@ class Context:
             yield self._unread()
             yield self._interrupted(most)
             yield self._files(most)
+            yield self._unseen()
             yield self._drift(most)
             yield self._failures(min(most, 5))
             yield self._request()
@@ -191,7 +192,16 @@ class Context:
         words = [f"{ascii_quoted(path)} {self._file(files[path])}" for path in last]
         more = f"; +{len(files) - most} more" if len(files) > most else ""
         read = f" Files read: {len(self.live['files_read'])}." if self.live["files_read"] else ""
-        return f"Files changed ({len(files)}): {'; '.join(words) or 'none'}{more}.{read}"
+        none = "unknown" if self.live["fold"]["unseen"] else "none"
+        return f"Files changed ({len(files)}): {'; '.join(words) or none}{more}.{read}"
+
+    def _unseen(self) -> str:
+        unseen = self.live["fold"]["unseen"]
+        if not unseen:
+            return ""
+        cause = quoted(unseen.get("cause", ""))
+        since = _clock(unseen.get("since"))
+        return f"Not all that commands changed since {since} could be seen: {cause}."
 
     def _file(self, about: FileRow) -> str:
         tool = word(about["tool"] or "given", 40)

@@ -109,6 +109,20 @@ MUTATIONS = (
         "tests/test_git.py -k could_not_be_seen",
     ),
     Mutation(
+        "what git started ends with it",
+        "lib/project/run_git.py",
+        "os.killpg(process.pid, signal.SIGKILL)",
+        "process.kill()",
+        "tests/test_run_git.py -k filter",
+    ),
+    Mutation(
+        "what a pull brought is no change",
+        "lib/project/git.py",
+        '["-g", "--grep-reflog=^commit", "--grep-reflog=^revert", "--cc"]',
+        "[]",
+        "tests/test_git.py -k others_committed",
+    ),
+    Mutation(
         "an idle stop is one that no key was saved before",
         "lib/stores/checkpoint_head.py",
         "head if _keys_are_older(state, made) else None",

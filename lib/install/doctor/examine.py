@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ...errors import StoreError
 from ...recording import journal
-from . import container, hooks, published, python, state
+from . import container, git, hooks, published, python, state
 from .finding import MEND, Finding, Subject
 
 TYPE_CHECKING = False
@@ -23,6 +23,7 @@ CHECKS: tuple[Callable[[Subject], Finding], ...] = (
     state.check_crash,
     state.check_directory,
     state.check_view,
+    git.check_git,
     state.check_key,
     state.check_store,
     state.check_damage,
