@@ -122,8 +122,8 @@ WORDS = {
             "last_request": "go",
             "fold": {"unseen": {"cause": "git took longer", "since": minute(30)}},
         },
-        "Files changed (0): unknown.\nNot all that commands changed since 11-23 14:30 could be "
-        'seen: "git took longer".',
+        "Files changed (0): unknown.\nWhat commands changed since 11-23 14:30 could not be "
+        'seen in full: "git took longer".',
     ),
     "that there is no checkpoint": ({"current_phase": "build"}, "No checkpoint yet."),
     "a call in flight, by its command": (

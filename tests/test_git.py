@@ -722,11 +722,11 @@ def test_what_could_not_be_seen_is_told_once_and_looked_for_at_the_next_stop(tur
         assert outcomes(turn) == {}
     told = turn.start("s2")
     assert "Files changed (0): unknown." in told
-    assert 'could be seen: "git failed: 1".' in told
+    assert 'could not be seen in full: "git failed: 1".' in told
     del turn.environment["PATH"]
     turn.stop("s")
     assert outcomes(turn) == {"a.txt": "changed"}
-    assert "could be seen" not in turn.start("s3")
+    assert "could not be seen" not in turn.start("s3")
 
 
 def test_outside_git_a_start_says_what_is_unknown_and_a_stop_nothing(hooks):

@@ -201,7 +201,7 @@ class Context:
             return ""
         cause = quoted(unseen.get("cause", ""))
         since = _clock(unseen.get("since"))
-        return f"Not all that commands changed since {since} could be seen: {cause}."
+        return f"What commands changed since {since} could not be seen in full: {cause}."
 
     def _file(self, about: FileRow) -> str:
         tool = word(about["tool"] or "given", 40)
