@@ -7,6 +7,7 @@ import time
 
 from .errors import (
     BadValue,
+    Busy,
     Damaged,
     NewerVersion,
     StoreError,
@@ -26,12 +27,14 @@ from .stores import CHECKPOINTS, KEYS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any, Final
+    from collections.abc import Callable, Sequence
+    from typing import Any, Final, TypeVar
 
     from .format.types import Live
     from .project.view import View
     from .stores import Document, Store
+
+    Read = TypeVar("Read")
 
 PHASE: Final = "current_phase"
 FILES: Final = "files_processed"
@@ -43,6 +46,7 @@ TURN_SECONDS = 6.0
 SAFETY = "before-restore-"
 UNDONE = "before-undo-"
 SAFETY_KEPT = 20
+READINGS = 50
 STAMP = len("20261123_142100_123")
 
 
@@ -86,7 +90,7 @@ class Checkpoints:
         return live
 
     def _documents(self, unreadable: list[str] | None = None) -> dict[str, Document]:
-        """All keys as their store holds them. The caller holds the lock.
+        """All keys as their store holds them, under the lock as of one moment.
 
         Messages about keys that are damaged, or of a later version, go to `unreadable`. Without it
         the error of the first one is raised, with all messages.
@@ -107,6 +111,30 @@ class Checkpoints:
         if unreadable is not None:
             unreadable.extend(message)
         return documents
+
+    def documents_at_once(self, unreadable: list[str]) -> dict[str, Document]:
+        """All keys as of one moment, for who only reads. Raises Busy."""
+
+        def read() -> tuple[dict[str, Document], list[str]]:
+            said: list[str] = []
+            return self._documents(said), said
+
+        documents, said = self._at_once(read)
+        unreadable += said
+        return documents
+
+    def _at_once(self, read: Callable[[], Read]) -> Read:
+        """What `read` returns twice, one after the other: so it was at a moment between.
+
+        A restore changes all keys, and a reader takes no lock.
+        """
+        before = None
+        for _ in range(READINGS):
+            found = read()
+            if found == before:
+                return found
+            before = found
+        raise Busy(f"what is in {self.directory} changes all the time: try again")
 
     def _with(self, documents: dict[str, Document], live: Live | None) -> dict[str, Document]:
         """Add the phase and files of a live session to the documents."""
@@ -279,11 +307,13 @@ class Checkpoints:
         """
         old = self.read_checkpoint(before)
         if after is None:
-            with self.store.lock():  # else a restore could change the keys meanwhile
-                known = self._known()
-                session = self.session or self.sessions.last()
+            session = self.session or self.sessions.last()
+
+            def read() -> Document:
                 live = self.sessions.live(session) if session else None
-                new: Document = {"keys": self._with(self._documents(), known), "session": live}
+                return {"keys": self._with(self._documents(), self._known()), "session": live}
+
+            new = self._at_once(read)
         else:
             new = self.read_checkpoint(after)
         sessions = bool(old.get("session") and new.get("session"))

@@ -16,7 +16,11 @@ class Busy(StateError):
 
 
 class Damaged(StateError):
-    """A document was not what a store writes; its bytes have been kept under another name."""
+    """A document was not what a store writes. Its bytes are kept, in its place or in quarantine."""
+
+
+class DamagedRows(Damaged):
+    """Rows of a document were, and they are read later than it. Asked again, it is none."""
 
 
 class NewerVersion(StateError):

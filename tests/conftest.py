@@ -153,7 +153,8 @@ class Hooks:
         else:
             name, handle = HANDLERS[script]
             with _as_a_process(self.project, self.env()) as written:
-                message = handle(journal.Event(journal.fields_of(bytearray(data.encode())), name))
+                event = journal.Event(journal.fields_of(bytearray(data.encode())), name)
+                message = handle(event) or ""
             output, code = written[0], 0
         assert (code, message) == (0, ""), message
         ended = journal.now()

@@ -412,12 +412,18 @@ class StoreContract:
 
     @pytest.mark.parametrize("collection", [KEYS, CHECKPOINTS])
     @pytest.mark.parametrize("data", [b"", b"{", b"null", b"\xff\xfe", b"[" * 100_000], ids=repr)
-    def test_damage_is_told_once_and_its_bytes_are_kept(self, where, store, collection, data):
+    def test_damage_is_left_by_readers_and_quarantined_by_writers(
+        self, where, store, collection, data
+    ):
         store.write(collection, "name", document(1))
         store.write(collection, "other", document(2))
         self.damage(where, collection, "name", data)
         again = open_store(*where)
-        with pytest.raises(Damaged, match="name"):
+        for _ in range(2):
+            with pytest.raises(Damaged, match=r"name.*doctor --fix"):
+                again.read(collection, "name")
+        assert self.kept(where) == []
+        with again.lock(), pytest.raises(Damaged, match="kept in"):
             again.read(collection, "name")
         assert again.read(collection, "name") is None
         assert again.names(collection) == ["other"]

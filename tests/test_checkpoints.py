@@ -759,12 +759,14 @@ def test_diff_tells_phase_and_files_of_the_session(hooks, known):
 
 
 def test_a_damaged_session_checkpoint_costs_nothing(hooks, known):
-    """The journal is the truth: its copy is quarantined, and the next stop makes a new one."""
+    """The journal is the truth: the next stop tells it, quarantines it and makes a new one."""
     hooks.stop(SESSION)
     path = hooks.directory / "checkpoints" / f"session-{SESSION}.json"
     path.write_text("{")
     assert known.load_state("files_processed") == ["b.py", "a.py"]
-    hooks.stop(SESSION)
+    stop = {"hook_event_name": "Stop", "session_id": SESSION}
+    assert path.name in hooks.script("stop.py", json.dumps(stop)).stderr
+    assert [kept.read_text() for kept in path.parent.glob("*.damaged-*")] == ["{"]
     assert json.loads(path.read_text())["session"]["session_id"] == SESSION
 
 

@@ -113,7 +113,11 @@ def foreign(hooks: Hooks) -> None:
 
 def damaged_file(hooks: Hooks) -> None:
     (hooks.directory / "keys/plan.json").write_text("{")
-    hooks.cli("get", "plan")
+
+
+def quarantined_file(hooks: Hooks) -> None:
+    damaged_file(hooks)
+    assert "plan.json" in hooks.cli("doctor", "--fix").stdout
 
 
 PLUGIN = "workflow-state@market"
@@ -215,7 +219,8 @@ FAULTS = {
         lambda hooks: hooks.environment.update(WORKFLOW_STATE_STORE="nowhere://"), "store", "nowhere", None,
     ),
     "another's records": (foreign, "damage", "records that are not yours: 1", None),
-    "a damaged file": (damaged_file, "damage", "damaged files in quarantine: 1", None),
+    "a damaged file": (damaged_file, "damage", "plan.json", None),
+    "a damaged file in quarantine": (quarantined_file, "damage", "in quarantine: 1", None),
 }  # fmt: skip
 
 
@@ -259,6 +264,20 @@ def test_why_git_does_not_tell_what_commands_change_is_named(well, cause):
     assert finding["state"] == "mend"
     assert said in finding["said"]
     assert mend in finding["mend"]
+
+
+def test_with_fix_it_quarantines_what_is_damaged_and_hides_what_others_could_read(well):
+    damaged_file(well)
+    well.directory.chmod(0o755)
+    well.cli("set", "other", "1")
+    done = well.cli("doctor", "--fix", "--json")
+    fixed = json.loads(done.stdout)["fixed"]
+    assert [str(well.directory) in fixed[0], "keys/plan.json" in fixed[1]] == [True, True]
+    assert well.directory.stat().st_mode & 0o777 == 0o700
+    (kept,) = (well.directory / "keys").glob("plan.json.damaged-*")
+    assert kept.read_text() == "{"
+    assert well.cli("get", "other").stdout == "1\n"
+    assert json.loads(well.cli("doctor", "--fix", "--json").stdout)["fixed"] == []
 
 
 @pytest.mark.parametrize("file", ["managed-settings.json", "managed-settings.d/10.json", "remote"])

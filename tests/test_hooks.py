@@ -684,35 +684,39 @@ PLANTED_JOURNALS = (
 
 
 @pytest.mark.parametrize("how", PLANTED_JOURNALS)
-def test_a_planted_journal_is_quarantined_told_once_and_recording_goes_on(hooks, tmp_path, how):
+def test_a_planted_journal_is_told_and_left_as_it_is(hooks, tmp_path, how):
     victim = tmp_path / "victim"
     victim.mkdir()
     (victim / "file").write_text("mine")
+    hooks.choose()
+    hooks.prompt("other")
     path = hooks.directory / "sessions" / "manual.jsonl"
     plant(how, path, victim)
-    line = told(hooks.script("post_tool.py", BY_HAND))
-    (quarantined,) = path.parent.glob("manual.jsonl.damaged-*")
-    assert quarantined.name in line
+    kept = os.lstat(path)
     for script in ("post_tool.py", "user_prompt.py", "stop.py"):
-        done = hooks.script(script, BY_HAND)
-        assert (done.returncode, done.stderr) == (0, "")
-    events = [record["event"] for record in records(hooks.directory)]
-    assert events[:3] == ["PostToolUse"] * 2 + ["UserPromptSubmit"]
+        assert "manual.jsonl" in told(hooks.script(script, BY_HAND))
+    assert os.lstat(path) == kept
     assert tree(victim) == ["file"]
     assert (victim / "file").read_text() == "mine"
-    assert (victim / "file").stat().st_nlink == (2 if how == "a hard link" else 1)
+
+
+def test_a_backup_made_of_hard_links_keeps_no_hook_from_recording(hooks, tmp_path):
+    hooks.prompt("one")
+    os.link(hooks.directory / "sessions/one.jsonl", tmp_path / "backup.jsonl")
+    hooks.prompt("one")
+    assert len(records(hooks.directory, "one")) == 2
 
 
 @pytest.mark.parametrize("how", ["a symlink to a file", "a dangling symlink", "a directory"])
-def test_a_planted_lock_is_quarantined_told_once_and_checkpoints_go_on(hooks, tmp_path, how):
+def test_a_planted_lock_is_told_and_left_as_it_is(hooks, tmp_path, how):
     victim = tmp_path / "victim"
     victim.mkdir()
     (victim / "file").write_text("mine")
     assert hooks.script("post_tool.py", BY_HAND).returncode == 0
     plant(how, hooks.directory / ".lock", victim)
-    assert ".lock.damaged-" in told(hooks.script("stop.py", BY_HAND))
-    assert hooks.script("stop.py", BY_HAND).returncode == 0
-    assert (hooks.directory / "checkpoints" / "session-manual.json").exists()
+    kept = os.lstat(hooks.directory / ".lock")
+    assert ".lock" in told(hooks.script("stop.py", BY_HAND))
+    assert os.lstat(hooks.directory / ".lock") == kept
     assert tree(victim) == ["file"]
 
 
@@ -736,7 +740,7 @@ def test_a_journal_of_another_user_is_not_written(hooks):
     journal = hooks.directory / "sessions" / "manual.jsonl"
     before = journal.read_bytes()
     os.chown(journal, 12345, 12345)
-    assert "another user" in told(hooks.script("post_tool.py", BY_HAND))
+    assert "is yours" in told(hooks.script("post_tool.py", BY_HAND))
     assert journal.read_bytes() == before
 
 

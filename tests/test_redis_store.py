@@ -392,7 +392,7 @@ class TestManyMachines:
         one.write(KEYS, "plan", {"value": 1, "timestamp": journal.now()})
         one.exchange(10)
         one.database.open().execute("UPDATE documents SET data = ?", (b"{",))
-        with pytest.raises(Damaged):
+        with pytest.raises(Damaged), one.lock():
             one.read(KEYS, "plan")
         one.exchange(10)
         two.exchange(10)

@@ -155,7 +155,7 @@ class TestPlanted:
             "INSERT INTO documents VALUES (NULL, 'keys', CAST(x'ff' AS TEXT), '1', 0, x'7b7d');",
             keep("b", PRECIOUS),
         )
-        with pytest.raises(Damaged, match="Could not decode"):
+        with pytest.raises(Damaged, match="Could not decode"), store.lock():
             store.names(KEYS)
         assert store.names(KEYS) == ["a", "b"]
 
@@ -181,7 +181,7 @@ class TestPlanted:
             "INSERT INTO documents VALUES (NULL, 'keys', 'big', '1', 0, zeroblob(69000000));",
             keep("a", PRECIOUS),
         )
-        with pytest.raises(Damaged, match=r"key big .* is too big"):
+        with pytest.raises(Damaged, match=r"key big .* is too big"), store.lock():
             store.read(KEYS, "big")
         assert store.names(KEYS) == ["a"]
 
@@ -189,8 +189,8 @@ class TestPlanted:
 
         def test_no_value_is_longer_than_a_document(self, store, place):
             plant(place, SCHEMA, "INSERT INTO facts VALUES ('boot', hex(zeroblob(40000000)));")
-            with pytest.raises(Damaged, match="too big"):
-                store.names(KEYS)
+            with pytest.raises(Damaged, match="too big"), store.lock():
+                pass
             assert store.names(KEYS) == []
 
     def test_none_of_its_tables_is_read_that_is_not_as_ours(self, store, place):
@@ -199,15 +199,15 @@ class TestPlanted:
             "x'7b7d' data;"
         )
         plant(place, without("documents"), theirs)
-        with pytest.raises(Damaged, match="and 0 documents"):
-            store.names(KEYS)
+        with pytest.raises(Damaged, match="and 0 documents"), store.lock():
+            pass
         assert store.names(KEYS) == []
 
     def test_what_is_taken_over_ends_in_its_time(self, store, place, monkeypatch):
         plant(place, SCHEMA, keep("a", PRECIOUS), "CREATE TABLE theirs (a);")
         monkeypatch.setattr(salvage, "SECONDS", -1)
-        with pytest.raises(Damaged, match="and 0 documents"):
-            store.names(KEYS)
+        with pytest.raises(Damaged, match="and 0 documents"), store.lock():
+            pass
 
 
 class TestSalvage:
@@ -217,15 +217,15 @@ class TestSalvage:
     def kept(self, place):
         return list(place.glob(f"{FILE}.damaged-*"))
 
-    def test_an_error_is_only_translated_and_the_method_that_was_called_salvages(
-        self, store, place
-    ):
+    def test_who_reads_is_told_and_who_writes_salvages(self, store, place):
         self.planted(place)
         with pytest.raises(DamagedDatabase, match="another's making"):
             store.database.open()
-        assert not self.kept(place)
-        with pytest.raises(Damaged, match="and 1 documents"):
+        with pytest.raises(DamagedDatabase, match="doctor --fix"):
             store.names(KEYS)
+        assert not self.kept(place)
+        with pytest.raises(Damaged, match="and 1 documents"), store.lock():
+            pass
         assert self.kept(place)
         assert store.names(KEYS) == ["a"]
 
@@ -244,14 +244,14 @@ class TestSalvage:
 
         def be_second() -> int:
             other = open_store("sqlite", str(place))
-            with pytest.raises(Damaged, match="and 1 documents"):
-                other.names(KEYS)
+            with pytest.raises(Damaged, match="and 1 documents"), other.lock():
+                pass
             other.write(KEYS, "b", document(1))
             return acquire()
 
         monkeypatch.setattr(store.database, "acquire", be_second)
-        with pytest.raises(Damaged, match="another process has quarantined it"):
-            store.names(KEYS)
+        with pytest.raises(Damaged, match="another process has quarantined it"), store.lock():
+            pass
         assert store.names(KEYS) == ["a", "b"]
 
 

@@ -19,6 +19,7 @@ from _signal import (  # type: ignore[import-not-found]
     signal,
 )
 
+from ..errors import DamagedRows
 from ..install.environment import adopt
 from ..project import place
 from ..recording import journal
@@ -57,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a terminal may lack letters
             stream.reconfigure(errors="backslashreplace")
     progress = Progress("reading the journal")
+    state = None
     try:
         parse(argv, arguments)
         for message in adopt(_project(arguments)):
@@ -66,7 +68,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             if state:
                 state.sessions.progress = progress.bytes
                 state.session = state.session or state.sessions.last()
-            answer = arguments.run(state, arguments)
+            try:
+                answer = arguments.run(state, arguments)
+            except DamagedRows:
+                answer = arguments.run(state, arguments)  # from the journals, with a notice
         for notice in state.sessions.notices if state else ():
             _warn(notice)
         if answer is None:
@@ -87,6 +92,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.kill(os.getpid(), ended.args[0])
     except KeyboardInterrupt:
         return INTERRUPTED
+    finally:
+        if state:
+            state.store.close()
     return code[0] if code else OK
 
 

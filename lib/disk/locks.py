@@ -6,7 +6,7 @@ import errno
 import os
 import time
 
-from ..errors import Busy, Damaged
+from ..errors import Busy
 
 try:
     import fcntl
@@ -22,18 +22,10 @@ PAUSE = 0.005
 def acquire(folder: int | None, file: str, where: str, seconds: float | None = None) -> int:
     """The descriptor of a file of an open folder, locked; closing it lets go.
 
-    Raises Busy after so many seconds, by default LOCK_SECONDS, Damaged after quarantining what is
-    no file, and OSError.
+    Raises Busy after so many seconds, by default LOCK_SECONDS, and OSError.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        descriptor = os.open(file, flags, 0o600, dir_fd=folder)
-    except OSError as error:
-        if error.errno not in (errno.ELOOP, errno.EISDIR):
-            raise
-        from .quarantine import quarantine  # each stop loads this file, and hardly any needs that
-
-        raise Damaged(f"{where}: {error.strerror}; {quarantine(file, folder)}") from None
+    descriptor = os.open(file, flags, 0o600, dir_fd=folder)
     try:
         wait(descriptor, where, LOCK_SECONDS if seconds is None else seconds)
     except BaseException:

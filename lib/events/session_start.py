@@ -6,6 +6,7 @@ import errno
 import os
 import time
 
+from ..errors import DamagedRows
 from ..format.json_text import dumps
 from ..format.records import DAMAGED, FOREIGN, NEWER, users_key
 from ..install.interpreter import link_interpreter
@@ -87,6 +88,15 @@ def _told(event: journal.Event, state: State) -> tuple[str, str]:
         notices.append(str(error))  # what is here still counts
     continues, alive = lineage.choose(state.sessions, state.session, source)
     unwritten = _record(event, state, **({"continues": continues} if continues else {}))
+    try:
+        return _render(state, continues, alive, unwritten)
+    except DamagedRows:
+        return _render(state, continues, alive, unwritten)  # from the journals, with a notice
+
+
+def _render(
+    state: State, continues: Continues | None, alive: list[Other], unwritten: list[Record]
+) -> tuple[str, str]:
     live = state.sessions.with_records(state.session, unwritten) if unwritten else state.live()
     drifted = git.drift(state.project, live["fold"]["newest"])
     context = Context(
@@ -98,7 +108,7 @@ def _told(event: journal.Event, state: State) -> tuple[str, str]:
 def _record(event: journal.Event, state: State, **facts: Any) -> list[Record]:
     """Record the event; the records where that fails, for this start to go by. Adds notices."""
     try:
-        message = journal.record(event, **facts)
+        journal.record(event, **facts)
     except (OSError, journal.Unusable) as error:
         state.sessions.notices.append(_unrecorded(error, state))
         first, *rest = journal.facts_of(event, state.project)
@@ -108,8 +118,6 @@ def _record(event: journal.Event, state: State, **facts: Any) -> list[Record]:
         ]
         records: list[Record] = unwritten
         return records
-    if message:
-        state.sessions.notices.append(message)
     return []
 
 

@@ -11,20 +11,20 @@ def stop(event: journal.Event) -> str:
 
     Returns what the user should be told though it was done, or "".
     """
-    message = journal.record(event)
+    journal.record(event)
     if event.name == "SessionEnd":
         from ..stores.open import is_shared
 
         if not is_shared(journal.environment("WORKFLOW_STATE_STORE")):
-            return message
+            return ""
         from .checkpoint_turn import leave
 
-        return "; ".join([message, *leave(event)] if message else leave(event))
+        return "; ".join(leave(event))
     project = journal.find_project(event.cwd)
     if event.name == "Stop" and nothing_new.since_checkpoint(
         journal.find_state(project), event.session, project
     ):
-        return message
+        return ""
     from .checkpoint_turn import close  # what a stop that nothing preceded does not wait for
 
-    return "; ".join([message, *close(event, project)] if message else close(event, project))
+    return "; ".join(close(event, project))

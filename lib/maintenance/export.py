@@ -130,8 +130,9 @@ def write(state: State, out: BinaryIO, passed: Passed = None) -> dict[str, int]:
     except FileNotFoundError:
         raise StoreError(f"nothing is recorded in {state.directory}") from None
     store, notices = state.store, state.sessions.notices
-    with store.lock():  # a restore changes all keys at once
-        keys = {name: _document(store, KEYS, name, notices) for name in store.names(KEYS)}
+    unreadable: list[str] = []
+    keys = state.documents_at_once(unreadable)
+    notices += [f"left out: {message}" for message in unreadable]
     counts = {KEYS: 0, CHECKPOINTS: 0, SESSIONS: 0}
     writer = _Writer(out, passed)
     writer.add(HEAD, dumps({"format": FORMAT, "v": VERSION}).encode() + b"\n")
@@ -139,8 +140,8 @@ def write(state: State, out: BinaryIO, passed: Passed = None) -> dict[str, int]:
         counts[KEYS] += _add(writer, KEYS, name, document, notices)
     # Before the journals: a checkpoint must not reach beyond the journal in the same file.
     for name in store.names(CHECKPOINTS):
-        document = _document(store, CHECKPOINTS, name, notices)
-        counts[CHECKPOINTS] += _add(writer, CHECKPOINTS, name, document, notices)
+        checkpoint = _document(store, CHECKPOINTS, name, notices)
+        counts[CHECKPOINTS] += _add(writer, CHECKPOINTS, name, checkpoint, notices)
     for session in sorted(session for _, session in journals(state.directory)):
         try:
             descriptor = open_journal(state.directory, session)

@@ -169,12 +169,10 @@ def open_journal(directory: str, session: str) -> int | None:
     except OSError as error:
         raise _failed(error, f"{directory}/sessions/{session}.jsonl") from error
     status = os.fstat(descriptor)
-    # No name at all: retention removed it since it was opened, and it is as good as it was.
-    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1 or status.st_uid != os.geteuid():
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
         os.close(descriptor)
         raise StoreError(
-            f"{directory}/sessions/{session}.jsonl is not a plain file of one name that this user "
-            "owns; it is not read"
+            f"{directory}/sessions/{session}.jsonl is no plain file that is yours; it is not read"
         )
     return descriptor
 

@@ -251,7 +251,7 @@ def _read(folder: int, file: str) -> tuple[dict[str, Any], str] | None:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
             return None
-        if status.st_nlink > 1 or status.st_size > SIZE_LIMIT:
+        if status.st_size > SIZE_LIMIT:
             return None
         data = opened.read()
     try:

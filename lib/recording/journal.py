@@ -512,52 +512,39 @@ def sign(session: str, facts: "dict[str, Any]", key: bytes) -> bytes:
     return b'\n%b,"check":"%b"}\n' % (body, check(session, body, key).encode())
 
 
-def _open_journal(sessions: int, file: str) -> "tuple[int, os.stat_result, str]":
-    """A journal opened for appending, its status, and what was in its place; "" for nothing.
-
-    What is no plain file of one name is not written to: it is quarantined, and a new one made.
-    """
-    message = ""
+def _open_journal(sessions: int, file: str, directory: str) -> "tuple[int, os.stat_result]":
+    """A journal opened for appending, and its status. Raises Unusable for what is not ours."""
     while True:
-        try:
-            descriptor = os.open(file, APPEND, 0o600, dir_fd=sessions)
-        except OSError as error:
-            from errno import EISDIR, ELOOP, ENXIO
-
-            # A symlink, a directory, or a FIFO that nobody reads: a fact about what is there.
-            if message or error.errno not in (ELOOP, EISDIR, ENXIO):
-                raise
-        else:
-            status = os.fstat(descriptor)
-            if status.st_mode & 0o170000 == 0o100000 and (
-                status.st_nlink == 1 or (not status.st_nlink and _is_there(sessions, file, status))
-            ):
-                return descriptor, status, message
-            os.close(descriptor)
-            if not status.st_nlink:  # removed since it was opened: what is written here is lost
-                continue
-        from ..disk.quarantine import quarantine
-
-        message = f"sessions/{file} was no plain file of one name; {quarantine(file, sessions)}"
+        descriptor = os.open(file, APPEND, 0o600, dir_fd=sessions)
+        status = os.fstat(descriptor)
+        links = status.st_nlink
+        if (
+            status.st_mode & 0o170000 == 0o100000
+            and status.st_uid == os.geteuid()
+            # At home a second name is the user's own: a backup made of links.
+            and (links == 1 or (at_home(directory) if links else _is_there(sessions, file, status)))
+        ):
+            return descriptor, status
+        os.close(descriptor)
+        if links:  # with none it was removed since it was opened: what is written here is lost
+            raise Unusable(
+                f"{directory}/sessions/{file} is no plain file of one name that is yours: "
+                "it was left as it is; move it away"
+            )
 
 
 def _is_there(sessions: int, file: str, status: "os.stat_result") -> bool:
-    """Whether a journal still has its name: some file systems report no link for any file."""
+    """Whether a journal of no link has its name all the same: some file systems count none."""
     try:
         return os.stat(file, dir_fd=sessions, follow_symlinks=False).st_ino == status.st_ino
     except FileNotFoundError:
         return False
 
 
-def append(sessions: int, session: str, records: bytes) -> str:
-    """Append to a session's journal with one write; what had to be quarantined for it, or "".
-
-    Raises OSError and Unusable.
-    """
-    descriptor, status, message = _open_journal(sessions, session + ".jsonl")
+def append(sessions: int, session: str, records: bytes, directory: str) -> None:
+    """Append to a session's journal with one write. Raises OSError and Unusable."""
+    descriptor, status = _open_journal(sessions, session + ".jsonl", directory)
     try:
-        if status.st_uid != os.geteuid():
-            raise Unusable(f"sessions/{session}.jsonl belongs to another user ({status.st_uid})")
         written = os.write(descriptor, records)
         if written != len(records):
             raise Unusable(f"only {written} of {len(records)} bytes could be written: disk full?")
@@ -569,20 +556,19 @@ def append(sessions: int, session: str, records: bytes) -> str:
                 sync_directory(sessions)
     finally:
         os.close(descriptor)
-    return message
 
 
-def write(directory: str, session: str, *records: "dict[str, Any]") -> str:
+def write(directory: str, session: str, *records: "dict[str, Any]") -> None:
     """Append records, each a dict of facts with its event first, to a session's journal.
 
-    Returns what had to be quarantined for it, or "". Raises OSError and Unusable.
+    Raises OSError and Unusable.
     """
     key = read_key(make=True)
     at = now()
     signed = [sign(session, {"v": VERSION, "at": at, **facts}, key) for facts in records]
     sessions = open_sessions(directory)
     try:
-        return append(sessions, session, b"".join(signed))
+        append(sessions, session, b"".join(signed), directory)
     finally:
         os.close(sessions)
 
@@ -811,14 +797,11 @@ def facts_of(event: Event, project: str) -> "list[dict[str, Any]]":
     return with_changes(facts, size, difference, lambda path: locate(path, project, base))
 
 
-def record(event: Event, **facts: "Any") -> str:
-    """Append what is kept of an event to its session's journal, with further facts of ours.
-
-    Returns what the user should be told though it was done, or "".
-    """
+def record(event: Event, **facts: "Any") -> None:
+    """Append what is kept of an event to its session's journal, with further facts of ours."""
     project, directory = find_place(event.cwd)
     first, *rest = facts_of(event, as_text(project))
-    return write(directory, event.session, {**first, **facts}, *rest)
+    write(directory, event.session, {**first, **facts}, *rest)
 
 
 # --- the life of a hook's process --------------------------------------------------------------
@@ -839,7 +822,9 @@ def _complain(name: str, error: BaseException) -> None:
         pass  # nobody reads: the exit code says it too
 
 
-def run(name: str, handle: "Callable[[Event], str]" = record, seconds: float = 5) -> "NoReturn":
+def run(
+    name: str, handle: "Callable[[Event], str | None]" = record, seconds: float = 5
+) -> "NoReturn":
     """The whole life of a hook's process: read, handle, exit 0, or 1 with one line on stderr.
 
     `handle` returns what the user should be told though all was done. Never 2, which would block

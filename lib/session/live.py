@@ -438,13 +438,11 @@ class Sessions:
     def write(self, session: str, *records: Document) -> None:
         """Append records of ours to a session's journal. Raises StoreError."""
         try:
-            message = journal.write(self.directory, session, *records)
+            journal.write(self.directory, session, *records)
         except journal.Unusable as error:
             raise StoreError(str(error)) from None
         except OSError as error:
             raise self._failed(session, error) from error
-        if message:
-            self.notices.append(message)
 
     def _failed(self, session: str, error: OSError) -> StoreError:
         return StoreError(f"{self.directory}/sessions/{session}.jsonl: {error.strerror or error}")

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
         """What a store can do. Every method may raise StoreError; each change is all or nothing."""
 
         def read(self, collection: str, name: str) -> Document | None:
-            """The document, or None when there is none. Raises Damaged after quarantining it."""
+            """The document, or None when there is none. Raises Damaged.
+
+            Under the lock it is quarantined first. A reader leaves it as it is, with LEFT.
+            """
 
         def write(self, collection: str, name: str, document: Document) -> None:
             """Put the document in place of any older one, durably."""
@@ -89,6 +92,9 @@ if TYPE_CHECKING:
         def clean_up(self) -> None:
             """Remove what killed writers left behind."""
 
+        def close(self) -> None:
+            """Let go of what is open, before the process ends; a later call opens it again."""
+
         def lock(self, seconds: float | None = None) -> Any:
             """A context manager that keeps other writers out. Raises Busy when they are long.
 
@@ -98,6 +104,11 @@ if TYPE_CHECKING:
 
 KEYS = "keys"
 CHECKPOINTS = "checkpoints"
+
+LEFT = (
+    "it was left as it is; workflow-state doctor --fix quarantines it, as does the next save of it"
+)
+"""What a reader says of a damaged document."""
 
 FILES = ("", "json")
 """The addresses of the store whose documents are files in the state directory, the default."""
@@ -137,3 +148,6 @@ class Unshared:
     def quarantined(self) -> list[tuple[str, str]]:
         """None: what is quarantined is a file beside its place."""
         return []
+
+    def close(self) -> None:
+        """Nothing: no file stays open."""

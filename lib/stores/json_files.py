@@ -10,8 +10,9 @@ reader sees the old one or the new. All keys at once are first written as one su
 intent: from the moment it is there it *is* the keys, for every reader, and whoever opens the
 store next finishes the work, whatever became of the one who began it.
 
-A file is read only if it is a plain file of one name, owned by this user. It is quarantined, its
-bytes kept, only on proof about its content; a failed call proves nothing about the file.
+A file is used only if it is a plain file of this user; any other thing is left
+as it is. A writer quarantines a file, its bytes kept, on proof about its content only: a failed
+call proves nothing about it. A reader changes nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from ..disk.locks import LOCK, acquire, release
 from ..errors import Damaged, NewerVersion, StoreError
 from ..format.documents import data_of, signed
 from ..recording import journal
-from . import CHECKPOINTS, KEYS, Unshared, document_checks
+from . import CHECKPOINTS, KEYS, LEFT, Unshared, document_checks
 from .document_checks import INTENT, examine, refuse_large
 
 TYPE_CHECKING = False
@@ -97,7 +98,7 @@ class JsonFiles(Unshared):
     def read(self, collection: str, name: str) -> Document | None:
         """The document, or None when there is none. Raises Damaged, NewerVersion, StoreError."""
         if collection == KEYS:
-            intent = self._read_file(TOP, INTENT)
+            intent = self._intent()
             if intent is not None:
                 document: Document | None = intent["keys"].get(name)
                 return document
@@ -107,7 +108,7 @@ class JsonFiles(Unshared):
         """The names in a collection, sorted."""
         before = None
         while True:
-            intent = self._read_file(TOP, INTENT) if collection == KEYS else None
+            intent = self._intent() if collection == KEYS else None
             if intent is not None:
                 return sorted(intent["keys"])
             listed = self._list(collection)
@@ -125,12 +126,27 @@ class JsonFiles(Unshared):
 
     def unfinished(self) -> Document | None:
         """The note of a `replace_keys` that is not done yet, but seen by readers already."""
-        intent = self._read_file(TOP, INTENT)
+        intent = self._intent()
         return None if intent is None else intent.get("note") or {}
 
+    def _intent(self) -> Document | None:
+        """What all keys are about to be; None where they are what they are, or it is damaged."""
+        try:
+            return self._read_file(TOP, INTENT)
+        except Damaged as error:
+            if self._held:
+                raise
+            if str(error) not in self.notices:
+                self.notices.append(str(error))
+            return None
+
     def _read_file(self, collection: str, file: str) -> Document | None:
+        """A file's document; under the lock a damaged file is quarantined. Raises Damaged."""
         document, wrong = self._examine(collection, file)
-        return self._settle(collection, file) if wrong else document
+        if not wrong:
+            return document
+        kept = self._quarantine_file(collection, file) if self._held else LEFT
+        raise Damaged(f"{self._path(collection, file)} {wrong}; {kept}")
 
     def _examine(self, collection: str, file: str) -> tuple[Document | None, str]:
         """A file's document, and what proves that this store has not written it; "" for nothing."""
@@ -143,16 +159,16 @@ class JsonFiles(Unshared):
                 return None, ""
             except OSError as error:
                 if error.errno == errno.ELOOP:
-                    return None, "is a symlink"
+                    raise self._refused(collection, file, "is a symlink") from None
                 raise
             try:
                 status = os.fstat(descriptor)
-                wrong = _wrong_kind(status)
-                data = b"" if wrong else _read_all(descriptor, status.st_size)
+                self._refuse_strange(collection, file, status)
+                if status.st_size > document_checks.SIZE_LIMIT:
+                    return None, f"has {status.st_size >> 20} MB"
+                data = _read_all(descriptor, status.st_size)
             finally:
                 release(descriptor)
-        if wrong:
-            return None, wrong
         # A stem is its name, with a digest behind it where the name has capitals.
         name = INTENT if file == INTENT else file[:-5].partition("~")[0]
         of = INTENT if file == INTENT else collection
@@ -161,26 +177,15 @@ class JsonFiles(Unshared):
             self._read[collection, file] = _identity(status)
         return document, wrong
 
-    def _settle(self, collection: str, file: str) -> Document | None:
-        """Quarantine a damaged file, so that it is reported once and its bytes are kept.
+    def _refuse_strange(self, collection: str, file: str, status: os.stat_result) -> None:
+        """Raise StoreError for what this store does not make: it is somebody else's."""
+        wrong = _wrong_kind(status)
+        if wrong:
+            raise self._refused(collection, file, wrong)
 
-        Under the lock, after a second look: a writer may have put a good one in its place.
-        """
+    def _refused(self, collection: str, file: str, wrong: str) -> StoreError:
         where = self._path(collection, file)
-        try:
-            self.lock().__enter__()
-        except Damaged:
-            raise
-        except StoreError as error:
-            raise Damaged(f"{where} is damaged, and cannot be quarantined: {error}") from None
-        try:
-            document, wrong = self._examine(collection, file)
-            if not wrong:
-                return document
-            kept = self._quarantine_file(collection, file)
-        finally:
-            self.__exit__()
-        raise Damaged(f"{where} {wrong}; {kept}")
+        return StoreError(f"{where} {wrong}; it was left as it is: move it away")
 
     def _quarantine_file(self, collection: str, file: str) -> str:
         from ..disk.quarantine import quarantine
@@ -260,7 +265,14 @@ class JsonFiles(Unshared):
 
     def _delete_file(self, collection: str, file: str) -> bool:
         with _Folder(self, collection) as folder:
-            return folder is not None and durable.remove(file, folder)
+            if folder is None:
+                return False
+            try:
+                status = os.stat(file, dir_fd=folder, follow_symlinks=False)
+            except FileNotFoundError:
+                return False
+            self._refuse_strange(collection, file, status)
+            return durable.remove(file, folder)
 
     def advice(self, files: int) -> str:
         """The command to SQLite, where each checkpoint writes many files anew."""
@@ -338,11 +350,9 @@ def _wrong_kind(status: os.stat_result) -> str:
     """What shows that a file is not one that this store wrote; "" when nothing does."""
     if not stat.S_ISREG(status.st_mode):
         return "is not a file"
-    if status.st_nlink > 1:  # none: it was replaced since it was opened, and is whole
-        return "has more than one name"
     if status.st_uid != os.geteuid():
         return f"belongs to another user ({status.st_uid})"
-    return f"has {status.st_size >> 20} MB" if status.st_size > document_checks.SIZE_LIMIT else ""
+    return ""
 
 
 def _identity(status: os.stat_result) -> tuple[int, ...]:

@@ -161,11 +161,12 @@ def _said(given: dict[str, Any], session: str | None, directory: str | None) -> 
     if session is None and isinstance(identifier, str):
         session = identifier
     state = State(directory or journal.find_state(project), session, project=project)
-    name = state.session or state.sessions.last()
-    live = state.sessions.live(name, most=UNREAD) if name else None
-    if live is None:
-        return NOTHING
-    return pieces(live, _drifted(state.project, live), time())
+    try:
+        name = state.session or state.sessions.last()
+        live = state.sessions.live(name, most=UNREAD) if name else None
+        return pieces(live, _drifted(state.project, live), time()) if live else NOTHING
+    finally:
+        state.store.close()
 
 
 def _path(value: object) -> str:

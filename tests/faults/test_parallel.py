@@ -30,7 +30,7 @@ from .workloads import HERE, PYTHON, Trouble
 VERBS = str(HERE / "verbs.py")
 WORKERS = str(HERE / "workers.py")
 
-ROUNDS = 10
+ROUNDS = 6
 WORKING = 64
 EACH = 20
 SESSIONS = ("one", "two", "three")

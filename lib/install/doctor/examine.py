@@ -44,6 +44,7 @@ def examine(subject: Subject) -> list[Finding]:
         except OSError as error:
             said = f"{error.filename or subject.directory}: {error.strerror}"
             found[name] = Finding(name, MEND, said, "see who owns it, and who may read it")
+    subject.close()
     if found["directory"].state == MEND:
         for name, finding in found.items():
             if finding.state == MEND and not finding.mend:  # the check could not run

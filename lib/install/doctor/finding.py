@@ -47,6 +47,11 @@ class Subject:
             self._state = State(self.directory, "")
         return self._state
 
+    def close(self) -> None:
+        """Let go of what the state holds open."""
+        if self._state:
+            self._state.store.close()
+
     def commands(self) -> list[str]:
         """The commands that settings files register, each once."""
         found = [

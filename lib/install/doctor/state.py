@@ -8,6 +8,7 @@ import stat
 import time
 from shlex import quote
 
+from ...errors import Damaged
 from ...format import records
 from ...project.git import is_ignored
 from ...project.place import journals
@@ -20,6 +21,7 @@ from ...stores.open import kind as kind_of
 from ...telling.context import ago
 from ..settings_files import user_directory
 from .finding import MEND, NOTE, OK, Finding, Subject
+from .fix import names, read_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,9 +29,6 @@ if TYPE_CHECKING:
 
 SILENT = 3600
 """Seconds between the last record and Claude Code's own last write that are normal."""
-
-EXCHANGE_SECONDS = 5.0
-"""How long to wait for a server that machines share."""
 
 _TRUST = (
     "trust this directory in Claude Code, start Claude Code where .claude/ is, and see /hooks for "
@@ -163,7 +162,7 @@ _KEY = "set WORKFLOW_STATE_KEY to a secret"
 
 def check_store(subject: Subject) -> Finding:
     """Can the store of keys and checkpoints be reached?"""
-    subject.state.store.exchange(EXCHANGE_SECONDS)
+    subject.state.store.reach()
     keys = len(subject.state.store.names(KEYS))
     checkpoints = len(subject.state.store.names(CHECKPOINTS))
     kind = kind_of(journal.environment("WORKFLOW_STATE_STORE"))
@@ -190,9 +189,11 @@ def check_damage(subject: Subject) -> Finding:
         said = f"damaged files in quarantine: {len(quarantined)}, for example {place}"
         return Finding("damage", MEND, said, f"look at them, then: {remove}")
     problems: dict[str, int] = {}
-    for collection in (KEYS, CHECKPOINTS):
-        for name in subject.state.store.names(collection):
-            subject.state.store.read(collection, name)
+    try:
+        for collection, name in names(subject.state.store):
+            read_whole(subject.state.store, collection, name)
+    except Damaged as error:
+        return Finding("damage", MEND, str(error), "workflow-state doctor --fix")
     for _, session in journals(subject.directory)[:EXAMINED]:
         live = subject.state.sessions.live(session)
         for kind, count in (live["journal"].get("problems", {}) if live else {}).items():

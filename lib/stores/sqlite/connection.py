@@ -61,6 +61,8 @@ class Connector:
     ) -> None:
         self.path, self.directory, self.own = path, directory, own
         self.deadline, self.notices = deadline, notices
+        self._is_unsettled = False
+        """Whether the last connection left something to the next writer's."""
 
     def connect(self, folder: int, create: bool) -> tuple[Any, bool]:
         """A connection, and whether it can only read.
@@ -70,8 +72,14 @@ class Connector:
         """
         if engine is None:
             raise StoreError("this Python has no sqlite3 module; use the json store")
+        if not create and _has_content(folder, os.path.basename(self.path) + "-wal"):
+            # The last one to close the database would write into it what is in the log.
+            connection = self._connect_to_read(folder)
+            if connection is not None:
+                return connection, True
+        self._is_unsettled = False
         try:
-            return self._connect(URL, create), False
+            return self._connect(URL, create), self._is_unsettled
         except engine.OperationalError as error:
             if create or not any(each in str(error) for each in _NOT_WRITABLE):
                 raise
@@ -81,7 +89,7 @@ class Connector:
             return connection, True
 
     def _connect_to_read(self, folder: int) -> Any:
-        """A connection to a database whose folder cannot be written; None if that fails too."""
+        """A connection that writes nothing; None where that fails."""
         for url in (READING, IMMUTABLE):
             if url is IMMUTABLE and _has_content(folder, os.path.basename(self.path) + "-wal"):
                 break  # what is in the log is not in the file yet
@@ -138,9 +146,9 @@ class Connector:
             connection.execute("SELECT name, value FROM facts WHERE name IN ('boot', 'directory')")
         )
         if not self.own and facts.get("directory") != _text(self.directory):
-            self._adopt(connection, facts.get("directory", ""))
+            self._adopt(connection, facts.get("directory", ""), create)
         if facts.get("boot") != _boot():
-            self._check_after_a_crash(connection)
+            self._check_after_a_crash(connection, create)
         return True
 
     def _refuse_foreign(self) -> None:
@@ -174,17 +182,25 @@ class Connector:
         connection.execute(f"PRAGMA user_version = {FORMAT}")
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
 
-    def _adopt(self, connection: Any, owner: str) -> None:
+    def _adopt(self, connection: Any, owner: str, create: bool) -> None:
         """Note the project of a database elsewhere: two would overwrite each other's keys."""
         if os.path.isdir(owner):
             raise StoreError(
                 f"{self.path} holds the state of {owner}; give each project a database of its own"
             )
-        connection.execute(
-            "UPDATE facts SET value = ? WHERE name = 'directory'", (_text(self.directory),)
-        )
+        self._note(connection, "directory", _text(self.directory), create)
 
-    def _check_after_a_crash(self, connection: Any) -> None:
+    def _note(self, connection: Any, name: str, value: str, create: bool) -> None:
+        """Note a fact, if this connection is a writer's; else the next writer's does."""
+        if not create:
+            self._is_unsettled = True
+            return
+        try:
+            connection.execute("UPDATE facts SET value = ? WHERE name = ?", (value, name))
+        except engine.OperationalError:
+            pass  # locked, or read-only: the next one notes it
+
+    def _check_after_a_crash(self, connection: Any, create: bool) -> None:
         """Check that the database is whole, as the machine has started anew since the last check.
 
         The check stops after CHECK_SECONDS. Who reads the rest meets what is wrong with it.
@@ -200,10 +216,7 @@ class Connector:
             self.deadline.give_up = float("inf")
         if message != "ok":
             raise engine.DatabaseError(f"malformed: {message}")
-        try:
-            connection.execute("UPDATE facts SET value = ? WHERE name = 'boot'", (_boot(),))
-        except engine.OperationalError:
-            pass  # locked, or read-only: the next one checks again
+        self._note(connection, "boot", _boot(), create)
 
 
 class Transaction:

@@ -14,6 +14,7 @@ from ...disk import locks
 from ...disk.durable import clean_up, make_directories
 from ...errors import Busy, Damaged, StoreError
 from ...recording import journal
+from .. import LEFT
 from . import connection
 from .connection import Connector
 from .deadline import Deadline
@@ -30,14 +31,14 @@ _DAMAGE = ("malformed", "not a database", "Could not decode", "too big")
 """What the engine reports of a database that this store has not written, or not like this."""
 
 
-class DamagedDatabase(StoreError):
-    """The database is none any more. It is where it was: who catches this may salvage it.
+class DamagedDatabase(Damaged):
+    """The database is none any more. It is where it was: a writer that catches this salvages it.
 
     found  what proves the damage
     """
 
     def __init__(self, path: str, found: str) -> None:
-        super().__init__(f"{path} is damaged ({found}); the next command quarantines it")
+        super().__init__(f"{path} is damaged ({found}); {LEFT}")
         self.found = found
 
 
@@ -128,7 +129,7 @@ class Database:
                 return self._connection
 
     def _find(self, folder: int) -> tuple[int, ...]:
-        """Which file the database is, and which its log; () for none. Raises Damaged, StoreError.
+        """Which file the database is, and which its log; () for none. Raises StoreError.
 
         SQLite would follow a link that came with a repository, in the place of the database or of
         a file beside it. What cannot be a file of this store is refused.
@@ -140,12 +141,9 @@ class Database:
                 status = os.stat(file, dir_fd=folder, follow_symlinks=False)
             except FileNotFoundError:
                 continue
-            wrong = _wrong_kind(status)
+            wrong = _wrong_kind(status, self.directory)
             if wrong:
-                message = f"{self.path}{suffix} {wrong}"
-                if not self.own:
-                    raise StoreError(f"{message}; it is not used: move it away")
-                raise Damaged(f"{message}; it is kept as {_move(folder, file)}")
+                raise StoreError(f"{self.path}{suffix} {wrong}; it is not used: move it away")
             found[suffix] = (status.st_dev, status.st_ino)
         return found[""] + found.get("-wal", (0, 0)) if "" in found else ()
 
@@ -304,11 +302,11 @@ def quarantine_bytes(execute: Callable[..., Any], collection: str, name: str, wh
     return at
 
 
-def _wrong_kind(status: os.stat_result) -> str:
+def _wrong_kind(status: os.stat_result, directory: str) -> str:
     """What proves that this store did not make a file; "" when nothing does."""
     if not stat.S_ISREG(status.st_mode):
         return "is not a file"
-    if status.st_nlink > 1:
+    if status.st_nlink > 1 and not journal.at_home(directory):  # at home a backup may link it
         return "has more than one name"
     return f"belongs to another user ({status.st_uid})" if status.st_uid != os.geteuid() else ""
 

@@ -48,17 +48,25 @@ SECONDS = 3.0
 
 
 def salvaging(method: Method) -> Method:
-    """Make a method quarantine and salvage the damaged database that it meets.
+    """Make a method that writes quarantine and salvage the damaged database that it meets.
 
     Not in the middle of a change: that is taken back first, by the method that began it. The
     method's object has a `database`.
     """
+    return _salvaging(method, writes=True)
 
+
+def salvaging_if_locked(method: Method) -> Method:
+    """Make a method that reads do so as well, where a writer calls it."""
+    return _salvaging(method, writes=False)
+
+
+def _salvaging(method: Method, writes: bool) -> Method:
     def call(self: Any, *arguments: Any, **named: Any) -> Any:
         try:
             return method(self, *arguments, **named)
         except DamagedDatabase as error:
-            if self.database.savepoints:
+            if self.database.savepoints or not (writes or self.database.held):
                 raise
             raise retire(self.database, error.found) from error
 

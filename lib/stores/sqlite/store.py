@@ -16,8 +16,8 @@ row has a check value. So a database that came with a clone is not trusted, like
 A replacement of all keys is one transaction, which leaves a note. The next writer finishes what the
 note says, if the process that left it has died.
 
-Where the engine reports that the database is damaged, the method that was called quarantines and
-salvages it (salvage.py), once its change is taken back.
+Where the engine reports that the database is damaged, a method that writes quarantines and salvages
+it (salvage.py), once its change is taken back. What only reads changes nothing.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from __future__ import annotations
 import time
 
 from ...disk import locks
-from ...errors import Damaged, StoreError
+from ...errors import Damaged, DamagedRows, StoreError
 from ...format import records
 from ...format.documents import TABLES, Signed, data_of, signed
 from ...format.file_table import Paths, Table
 from ...format.json_text import dumps
 from ...recording import journal
-from .. import KEYS, Unshared
+from .. import KEYS, LEFT, Unshared
 from ..document_checks import INTENT, SIZE_LIMIT, examine, refuse_large
 from .database import Asking, DamagedDatabase, Database, Savepoint, quarantine_bytes
 from .row_lists import PORTION, RETIRED, Lists
 from .rows import Ref, join
-from .salvage import salvaging
+from .salvage import salvaging, salvaging_if_locked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,20 +62,20 @@ class Sqlite(Unshared):
         self._lost: list[tuple[str, str, str]] | None = None
         self._known: dict[tuple[int, str, str], int] = {}
         """The state in which a document was last seen whole, by opening, collection and name."""
+        self._damaged: dict[tuple[int, str, str], tuple[int | None, str]] = {}
+        """The state of a document whose rows were found damaged once it had been read, and how."""
 
     # --- reading ---
 
-    @salvaging
+    @salvaging_if_locked
     def read(self, collection: str, name: str) -> Document | None:
         """The document, or None when there is none. Raises Damaged, NewerVersion, StoreError."""
         document, wrong = self.examine(collection, name)
-        if not wrong:
-            return document
-        with self.lock():
-            document, wrong = self.examine(collection, name)  # a writer may have replaced it
-            if not wrong:
-                return document
-            raise self._quarantine(collection, name, wrong)
+        if wrong and self.database.held:
+            raise self.lose(collection, name, wrong)
+        if wrong:
+            raise Damaged(f"{self.where(collection, name)} {wrong}; {LEFT}")
+        return document
 
     def _seen(self, collection: str, name: str) -> tuple[int, str, str]:
         return self.database.openings, collection, name
@@ -102,6 +102,9 @@ class Sqlite(Unshared):
         number, split, data = found
         if not isinstance(data, bytes):
             return None, "is not bytes"
+        state, wrong = self._damaged.get(self._seen(collection, name), (None, ""))
+        if state == number:
+            return None, wrong
         where = self.where(collection, name)
         document, wrong = examine(data, collection, name, where, self.database.believed_in)
         if document is not None and split and not wrong:
@@ -110,7 +113,7 @@ class Sqlite(Unshared):
             self._known[self._seen(collection, name)] = number
         return document, wrong
 
-    @salvaging
+    @salvaging_if_locked
     def names(self, collection: str) -> list[str]:
         """The names in a collection, sorted."""
         database = self.database.open()
@@ -128,17 +131,19 @@ class Sqlite(Unshared):
         intent = self.read(INTENT, INTENT)
         return None if intent is None else intent.get("note") or {}
 
-    @salvaging
     def lose(self, collection: str, name: str, wrong: str) -> StoreError:
-        """Quarantine a document whose rows are not what they were; what to raise.
+        """Quarantine a document that is not what it was, under the lock; what to raise.
 
         In the middle of a change, the document is quarantined once the change is taken back.
         """
-        if self._lost is None:
-            with self.lock():
-                return self._quarantine(collection, name, wrong)
-        self._lost.append((collection, name, wrong))
-        return Damaged(f"{self.where(collection, name)} {wrong}; it is quarantined")
+        if self._lost is not None:
+            self._lost.append((collection, name, wrong))
+            return Damaged(f"{self.where(collection, name)} {wrong}; it is quarantined")
+        if self.database.held:
+            return self._quarantine(collection, name, wrong)
+        seen = self._seen(collection, name)
+        self._damaged[seen] = self._known.get(seen), wrong
+        return DamagedRows(f"{self.where(collection, name)} {wrong}; {LEFT}")
 
     def _quarantine(self, collection: str, name: str, wrong: str) -> StoreError:
         database = self.database.open(create=True)
@@ -291,7 +296,7 @@ class Sqlite(Unshared):
             with Asking(self.database):
                 self._delete(INTENT, INTENT)
 
-    @salvaging
+    @salvaging_if_locked
     def quarantined(self) -> list[tuple[str, str]]:
         """The documents in the table `damaged`: where each lies, and what removes it."""
         database = self.database.open()
@@ -323,6 +328,10 @@ class Sqlite(Unshared):
         while removed == PORTION and time.monotonic() < give_up:
             with self.lock(CLEANUP_SECONDS), Asking(self.database):
                 removed = self._lists.clean_up(before)
+
+    def close(self) -> None:
+        """Close the database: else the engine's log stays beside it."""
+        self.database.close()
 
     # --- the lock ---
 
