@@ -70,8 +70,11 @@ def main(argv: Sequence[str] | None = None) -> int:
                 state.session = state.session or state.sessions.last()
             try:
                 answer = arguments.run(state, arguments)
-            except DamagedRows:
-                answer = arguments.run(state, arguments)  # from the journals, with a notice
+            except DamagedRows as error:
+                if state is None:
+                    raise
+                state.sessions.go_on_without(error)
+                answer = arguments.run(state, arguments)
         for notice in state.sessions.notices if state else ():
             _warn(notice)
         if answer is None:

@@ -90,8 +90,9 @@ def _told(event: journal.Event, state: State) -> tuple[str, str]:
     unwritten = _record(event, state, **({"continues": continues} if continues else {}))
     try:
         return _render(state, continues, alive, unwritten)
-    except DamagedRows:
-        return _render(state, continues, alive, unwritten)  # from the journals, with a notice
+    except DamagedRows as error:
+        state.sessions.go_on_without(error)
+        return _render(state, continues, alive, unwritten)
 
 
 def _render(

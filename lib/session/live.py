@@ -104,9 +104,7 @@ class Sessions:
         try:
             return self._live(session, end, above, before, most)
         except Damaged as error:
-            # The store has quarantined rows of the checkpoint: the journal has them all.
-            self.notices.append(str(error))
-            self._bases.clear()
+            self.go_on_without(error)
             return self._live(session, end, above, None, most)
         except partial.SignedAnew:
             last = before or self._saved(session)[0]
@@ -118,6 +116,11 @@ class Sessions:
                 live["last_checkpoint"] = last["last_checkpoint"]
                 live["last_checkpoint_at"] = last["last_checkpoint_at"]
             return live
+
+    def go_on_without(self, error: Damaged) -> None:
+        """Rows of a checkpoint are damaged, and the store knows: the journal has them all."""
+        self.notices.append(str(error))
+        self._bases.clear()
 
     def with_records(self, session: str, records: list[Record]) -> Live:
         """A session's state as if its journal held these records too. Raises StoreError."""

@@ -316,8 +316,8 @@ MUTATIONS = (
     Mutation(
         "a file of two names is not written to",
         JOURNAL,
-        "status.st_nlink == 1 or (not status.st_nlink and",
-        "status.st_nlink or (not status.st_nlink and",
+        "(links == 1 or (at_home(directory) if links",
+        "(links >= 1 or (at_home(directory) if links",
         "tests/test_hooks.py -k planted_journal",
     ),
     Mutation(
@@ -365,8 +365,8 @@ MUTATIONS = (
     Mutation(
         "files are private",
         JOURNAL,
-        "            descriptor = os.open(file, APPEND, 0o600, dir_fd=sessions)",
-        "            descriptor = os.open(file, APPEND, 0o644, dir_fd=sessions)",
+        "        descriptor = os.open(file, APPEND, 0o600, dir_fd=sessions)",
+        "        descriptor = os.open(file, APPEND, 0o644, dir_fd=sessions)",
         f"{HOSTILE} -k 'd12 or e46'",
     ),
     Mutation(
@@ -808,9 +808,44 @@ MUTATIONS = (
     Mutation(
         "a database is opened through no link",
         "lib/stores/sqlite/database.py",
-        "            if wrong:\n                message",
-        "            if False:\n                message",
+        '            if wrong:\n                raise StoreError(f"{self.path}{suffix}',
+        '            if False:\n                raise StoreError(f"{self.path}{suffix}',
         "tests/test_sqlite_store.py -k planted",
+    ),
+    Mutation(
+        "a backup made of hard links stops no recording at home",
+        JOURNAL,
+        "(at_home(directory) if links else",
+        "(False if links else",
+        "tests/test_hooks.py -k backup",
+    ),
+    Mutation(
+        "who reads quarantines nothing",
+        "lib/stores/json_files.py",
+        "self._quarantine_file(collection, file) if self._held else LEFT",
+        "self._quarantine_file(collection, file)",
+        "tests/test_reading.py -k json",
+    ),
+    Mutation(
+        "who reads salvages no database",
+        "lib/stores/sqlite/salvage.py",
+        "not (writes or self.database.held)",
+        "False",
+        "tests/test_reading.py -k sqlite",
+    ),
+    Mutation(
+        "who reads carries no log into a database",
+        "lib/stores/sqlite/connection.py",
+        "        if not create and _has_content(",
+        "        if False and _has_content(",
+        "tests/test_reading.py -k 'sqlite and killed'",
+    ),
+    Mutation(
+        "what is no document of this user's is not replaced",
+        "lib/stores/json_files.py",
+        "        if wrong:\n            raise self._refused(",
+        "        if False:\n            raise self._refused(",
+        "tests/test_json_store.py -k refused_and_left",
     ),
     Mutation(
         "a database of another shape is quarantined",
