@@ -64,25 +64,38 @@ def _plant(place: Place, name: str, plant) -> Path:
     return path
 
 
+IN_THE_WAY = (
+    ".lock",
+    ".restore.json",
+    "sessions/hostile.jsonl",
+    "checkpoints/session-hostile.json",
+)
+"""In whose place the hooks would write: they tell it until the user has moved it away."""
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("plant", PLANTED.values(), ids=PLANTED)
-def test_is_never_followed_and_the_hooks_go_on(place: Place, neighbourhood, plant, name):
-    """Told at most once: what was planted is quarantined or passed over, not met again and again."""
+def test_is_never_followed_and_stays_as_it_is(place: Place, neighbourhood, plant, name):
     path = _plant(place, name, plant)
+    planted = os.lstat(path)
     neighbourhood()
     for event in EVENTS:
         place.run(event, {}).keeps_the_contract()
     for event in EVENTS:
-        assert place.run(event, {}).keeps_the_contract().code == 0
-    recorded = {"hostile"} & place.sessions()
-    assert recorded, "nothing was recorded"
-    if name == "key":  # whose it is cannot be told any more, but nothing is lost
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        done = place.run(event, {}).keeps_the_contract()
+        assert done.code == 0 or name in IN_THE_WAY
+    if plant is _hard_link:  # a plain file of this user's, and damaged: quarantined
+        return
+    now = os.lstat(path)
+    assert (now.st_ino, now.st_mode) == (planted.st_ino, planted.st_mode)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
     else:
-        assert {each["event"] for each in place.records("hostile")} >= set(EVENTS)
+        path.unlink()
+    for event in EVENTS:
+        assert place.run(event, {}).keeps_the_contract().code == 0
+    assert {each["event"] for each in place.records("hostile")} >= set(EVENTS)
+    if name != "key":  # without it, whose it was cannot be told any more
         assert (place.directory / "checkpoints/session-hostile.json").is_file()
         assert len(place.records(PAST)) == 6
     place.goes_on()
@@ -268,11 +281,15 @@ def test_d22_a_file_of_another_user_is_not_read(place: Place, neighbourhood, nam
     (place.directory / name).write_text('{"value": "theirs", "keys": {}, "created": ""}')
     _give_away(place.directory / name)
     neighbourhood()
+    theirs = os.lstat(place.directory / name)
     for event in (*EVENTS, "Stop"):
         place.run(event, {}).keeps_the_contract()
-    assert (place.directory / "checkpoints/session-hostile.json").stat().st_uid == os.geteuid()
-    assert "theirs" not in (place.directory / "checkpoints/session-hostile.json").read_text()
+    assert os.lstat(place.directory / name) == theirs
+    (place.directory / name).unlink()
+    for event in EVENTS:
+        place.run(event, {}).keeps_the_contract()
     place.goes_on()
+    assert "theirs" not in (place.directory / "checkpoints/session-hostile.json").read_text()
 
 
 @pytest.mark.usefixtures("as_root")
@@ -337,14 +354,16 @@ def test_a_planted_intent_says_nothing_to_claude(place: Place):
 
 
 def test_the_api_writes_through_no_planted_link(place: Place, neighbourhood):
-    for name in ("plan.json", "checkpoints/named.json"):
+    for name in ("keys/plan.json", "checkpoints/named.json"):
+        (place.directory / name).unlink(missing_ok=True)
         (place.directory / name).symlink_to(place.victim / "secret")
     neighbourhood()
     state = place.state()
-    state.save_state("plan", 1)
-    state.checkpoint("named")
-    state.restore_checkpoint("named")
-    assert state.load_state("plan") == 1
+    with pytest.raises(StoreError, match="move it away"):
+        state.save_state("plan", 1)
+    with pytest.raises(StoreError, match="move it away"):
+        state.checkpoint("named")
+    assert os.path.islink(place.directory / "checkpoints/named.json")
 
 
 def test_a_store_that_leads_elsewhere_is_refused_by_the_api(place: Place, neighbourhood):
