@@ -137,7 +137,7 @@ def test_root_looks_at_a_users_state_and_leaves_it(worked):
             os.lchown(path, 12345, 12345)
     before = told_apart(worked.project, worked.home)
     worked.environment["WORKFLOW_STATE_DIR"] = str(worked.directory)
-    for words in READING:
+    for words in (*READING, ("doctor", "--fix")):
         done = worked.cli(*words, input="{}")
         assert done.returncode in (0, 1), (words, done.stderr)
         assert told_apart(worked.project, worked.home) == before, words

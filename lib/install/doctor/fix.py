@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from ...errors import Damaged
+from ...errors import Damaged, StoreError
 from ...format.whole import whole
 from ...recording import journal
 from ...stores import CHECKPOINTS, KEYS
@@ -22,8 +22,12 @@ TRIES = 3
 
 def fix(subject: Subject) -> list[str]:
     """Fix what can be fixed here; what was done. Raises StoreError, Unusable and OSError."""
-    if not os.path.isdir(subject.directory):
+    try:
+        status = os.stat(subject.directory)
+    except FileNotFoundError:
         return []
+    if status.st_uid != os.geteuid():
+        raise StoreError(f"{subject.directory} belongs to another user: nothing was changed")
     return _hide(subject.directory) + _quarantine(subject.state.store)
 
 
