@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 
-from ..errors import StoreError
 from ..recording import journal
 from ..session import across
 from ..session.describe import describe
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
 
     from ..state import State
     from .arguments import Answer
-
-SECONDS = 5.0
-"""What a server of other machines' sessions is waited for."""
 
 WEEK = 7 * 86400
 
@@ -63,17 +59,8 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     )
 
 
-def _hear(state: State) -> None:
-    """Take what other machines have saved, where a server is shared; without it, what is here."""
-    try:
-        state.store.exchange(SECONDS)
-    except StoreError as error:
-        state.sessions.notices.append(str(error))
-
-
 def touched(state: State, arguments: argparse.Namespace) -> Answer:
     """A line a session: when, what became of the file, by which tool, in which session."""
-    _hear(state)
     path = journal.locate(arguments.file, os.path.realpath(state.project), os.getcwd())
     found = across.touched(state.sessions, state.session, path)
     if not found:
@@ -96,7 +83,6 @@ def touched(state: State, arguments: argparse.Namespace) -> Answer:
 
 def failures(state: State, arguments: argparse.Namespace) -> Answer:
     """A line a failure: when, which tool on what, the error, and whether it went well since."""
-    _hear(state)
     began = time.time() - WEEK if arguments.since is None else arguments.since
     found = across.failures(state.sessions, state.session, began)
     if not found:

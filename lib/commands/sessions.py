@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..errors import StoreError
 from ..session.lineage import fleet
 from ..terminal.output import table, when
 from .arguments import add
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
 
     from ..state import State
     from .arguments import Answer
-
-SECONDS = 5.0
 
 
 def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
@@ -30,11 +27,6 @@ def register(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 def sessions(state: State, arguments: argparse.Namespace) -> Answer:
     """A line a session: how it stands, its phase, its files, its last checkpoint, its machine."""
-    if arguments.all:
-        try:
-            state.store.exchange(SECONDS)
-        except StoreError as error:
-            state.sessions.notices.append(str(error))
     found = fleet(state.sessions, state.session, arguments.all)
     if not found:
         more = "" if arguments.all else "; --all lists those that ended too"
