@@ -68,7 +68,7 @@ SAYS = {
     "show": (("show",), ["created  x1  Write", "a.py", "Bash pytest -q: Exit code 1"]),
     "show CHECKPOINT": (("show", "session-s"), ["checkpoint  session-s", "(Stop)", "a.py"]),
     "log": (("log",), ["SessionStart", "startup", "Write a.py", "error=Exit code 1"]),
-    "log -n": (("log", "-n", "2"), ["Stop"]),
+    "log -n": (("log", "-n", "3"), ["Stop"]),
     "checkpoint": (("checkpoint", "mine"), ["Checkpoint mine."]),
     "checkpoints": (("checkpoints",), ["session-s", "Stop", "test"]),
     "restore": (("restore", "session-s"), ["Restored session-s", "before-restore-", "undo"]),
