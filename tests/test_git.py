@@ -8,6 +8,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -254,6 +255,43 @@ def test_what_cannot_be_seen_in_a_repository_inside_is_told_beside_the_rest(repo
     found = worktree.changed_since(str(repository), since)
     assert found["changed"] == ["b.txt"]
     assert "inner" in found["unseen"]
+
+
+def test_a_program_that_a_repository_inside_names_is_not_run(repository, tmp_path):
+    """It may have come with an archive, settings and all."""
+    inside(repository, "a clone")
+    (tmp_path / "filter").write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\ncat\n")
+    (tmp_path / "filter").chmod(0o755)
+    git(repository / "inner", "config", "filter.theirs.clean", str(tmp_path / "filter"))
+    (repository / "inner/.git/info/attributes").write_text("* filter=theirs\n")
+    since = settle()
+    write("inner/a.txt", "b.txt")(repository)
+    found = worktree.changed_since(str(repository), since)
+    assert not (tmp_path / "ran").exists()
+    assert found["changed"] == ["b.txt"]
+    assert found["unseen"] == "inner/ has filters of its own, which were not run"
+
+
+@pytest.mark.parametrize(("before", "is_unknown"), [(1, True), (3, False)])
+def test_a_time_in_whole_seconds_just_before_is_unknown(
+    repository, monkeypatch, before, is_unknown
+):
+    write("a.txt")(repository)
+    since = float(int(time.time()))
+    real = os.lstat
+
+    def coarse(path: str) -> os.stat_result:
+        status = real(path)
+        if not path.endswith("a.txt"):
+            return status
+        known = {name: getattr(status, name) for name in dir(status) if name.startswith("st_")}
+        known["st_ctime"], known["st_ctime_ns"] = since - before, int(since - before) * 10**9
+        return SimpleNamespace(**known)
+
+    monkeypatch.setattr(worktree.os, "lstat", coarse)
+    found = worktree.changed_since(str(repository), since)
+    assert found["changed"] == []
+    assert ("a.txt may be older" in found.get("unseen", "")) == is_unknown
 
 
 def test_many_new_files_are_found(repository):

@@ -41,6 +41,12 @@ _TICK_NS = 20_000_000
 """File systems stamp changes with the kernel's tick, which may lie behind the clock by one."""
 
 
+_COARSE = 2.0
+"""Seconds by which a file system's times may be cut: FAT counts by two, others by one."""
+
+UNKNOWN = "unknown"
+
+
 def repository_of(project: str) -> str:
     """The nearest ancestor-or-self with a `.git`, "" when there is none. Raises OSError."""
     here = project.rstrip("/")
@@ -161,7 +167,9 @@ def changed_since(project: str, since: float, commands: str = "") -> dict[str, A
     found["head"] = head
     for path, kind in look.kinds.items():
         outcome = _outcome_since(f"{repository}/{path}", kind, since)
-        if outcome and not f"/{path}".startswith("/.claude/state/"):
+        if outcome == UNKNOWN:
+            found.setdefault("unseen", f"times are in whole seconds here, and {path} may be older")
+        elif outcome and not f"/{path}".startswith("/.claude/state/"):
             found.setdefault(outcome, []).append(path)
     # Of a deleted file only its folder's time is left, which whatever came to the folder changes as
     # well: a command must have named the file.
@@ -210,8 +218,20 @@ class _Look:
             if not os.path.lexists(f"{inner}/.git") or not path:
                 self.kinds[prefix + path] = kind
             elif not main_checkout(inner):  # a linked worktree has a state of its own
-                self.at(inner, prefix + path.rstrip("/") + "/")
+                self._enter(inner, prefix + path.rstrip("/") + "/")
         return head
+
+    def _enter(self, repository: str, prefix: str) -> None:
+        """Look at a repository inside, unless its settings name programs to run.
+
+        It may have come with an archive, settings and all, and nobody was asked to trust it.
+        """
+        settings = ["config", "--local", "--includes", "--name-only", "-z", "--list"]
+        names = self._ask(repository, prefix, settings).lower().split(b"\0")
+        if any(name.startswith(b"filter.") for name in names):
+            self._miss(prefix, "has filters of its own, which were not run")
+        else:
+            self.at(repository, prefix)
 
     def _ask(self, repository: str, prefix: str, arguments: list[str]) -> bytes:
         answer = _ask(repository, arguments, self.give_up - time.monotonic())
@@ -229,7 +249,7 @@ def _is_named(path: str, commands: str) -> bool:
 
 
 def _outcome_since(path: str, kind: str, since: float) -> str:
-    """What became of a path that git lists, if it was since a time; "" if it was before.
+    """What became of a path that git lists, if it was since a time; "" if before, or UNKNOWN.
 
     The inode's change time tells, which a rename or a copied time stamp cannot hide. Of a deleted
     file only its directory can tell.
@@ -250,9 +270,10 @@ def _outcome_since(path: str, kind: str, since: float) -> str:
                 break
             except (FileNotFoundError, NotADirectoryError):
                 pass
-    if status.st_ctime_ns < since * 1e9 - _TICK_NS:
-        return ""
-    return kind
+    if status.st_ctime_ns >= since * 1e9 - _TICK_NS:
+        return kind
+    whole_seconds = not status.st_ctime_ns % 1_000_000_000
+    return UNKNOWN if whole_seconds and status.st_ctime >= since - _COARSE else ""
 
 
 def fingerprint(path: str, key: bytes) -> str:

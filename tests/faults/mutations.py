@@ -813,6 +813,13 @@ MUTATIONS = (
         "tests/test_sqlite_store.py -k planted",
     ),
     Mutation(
+        "no filter runs that a repository inside names",
+        "lib/project/git.py",
+        '        if any(name.startswith(b"filter.") for name in names):\n',
+        "        if False:\n",
+        "tests/test_git.py -k program",
+    ),
+    Mutation(
         "a backup made of hard links stops no recording at home",
         JOURNAL,
         "(at_home(directory) if links else",
