@@ -98,7 +98,7 @@ GOOD = {
     "a fraction of a million digits": b'{"a": 0.' + b"1" * 1_000_000 + b"}",
     "NaN": b'{"a": NaN, "b": -Infinity}',
     "a number beyond all floats": b'{"a": 1e999}',
-    "a million names": b"{" + b",".join(b'"%d":0' % number for number in range(1_000_000)) + b"}",
+    "many names": b"{" + b",".join(b'"%d":0' % number for number in range(200_000)) + b"}",
     "equal names": b'{"tool_name": "Read", "tool_name": "Write"}',
     "bytes that are no UTF-8": b'{"a": "\xff\xfe\xc0"}',
     "escapes that are half a character": b'{"prompt": "\\ud800 \\udc00", "cwd": "/\\ud800"}',
