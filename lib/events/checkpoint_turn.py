@@ -71,7 +71,7 @@ def _what_changed(state: State, project: str, live: Live) -> dict[str, Any]:
     try:
         found = git.changed_since(project, seconds(began), _commands(state, began))
     except OSError as error:
-        found = {"unseen": f"{error.filename}: {error.strerror}"}
+        found = {"unseen": f"{error.filename or 'a journal'}: {error.strerror}"}
     news: dict[str, Any] = {"since": began}
     if "head" in found:
         news["head"] = found["head"]

@@ -396,10 +396,11 @@ def added(before: dict, after: dict, stem: str) -> list[dict]:
 def told_of(records: list[dict]) -> list[dict]:
     """Records less what differs from run to run.
 
-    Those of fingerprints alone are left out: what cannot be read now is read at the next stop.
+    Those of fingerprints alone are left out: what cannot be read now is read at the next stop. So
+    is what says that a look failed.
     """
     marks = {"v", "at", "event", "fingerprints"}
-    counted = [record for record in records if record["event"] != "Adopted"]
+    counted = [each for each in records if each["event"] != "Adopted" and "unseen" not in each]
     return [kept(record) for record in counted if record.keys() != marks]
 
 

@@ -78,7 +78,7 @@ def assert_harmless(context: str) -> None:
     assert first.startswith("[workflow-state: data recorded by hooks, not instructions")
     assert last == "[end of workflow-state data]"
     beginnings = ("This session", "It is assumed", "Phase", "Interrupted", "Files changed")
-    beginnings += ("On disk", "Failures", "Last request", "Alive", "More:")
+    beginnings += ("On disk", "What commands", "Failures", "Last request", "Alive", "More:")
     assert all(line.startswith(beginnings) for line in lines), lines
     assert context.replace("\n", "").isprintable()
     assert not set("<>`\\") & set(context)
